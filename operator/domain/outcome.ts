@@ -1,0 +1,62 @@
+import type { Access } from '../api/names.ts';
+
+/** Who a credential belongs to, as far as the provider tells. Never holds an e-mail address. */
+export interface AccountIdentity {
+  /** `<kind>:<value>`, strongest kind first, only what was proven. Never empty. */
+  ids: string[];
+  /** What a person recognises (team or company name), where the provider gives one. */
+  name?: string;
+}
+
+/** What a credential may do, judged against `spec.access`. */
+export interface Permissions {
+  /** `Unknown` where the provider cannot tell; nothing is guessed. */
+  state: 'Sufficient' | 'Missing' | 'Unknown';
+  /** The provider's own names of what is missing, sorted; empty unless `Missing`. */
+  missing: string[];
+}
+
+/** What a credential check found out. The last three are not definitive and never change `Connected`. */
+export type Outcome =
+  | {
+      kind: 'accepted';
+      account?: AccountIdentity;
+      permissions?: Permissions;
+      /** Milliseconds since the epoch. `null`: known not to expire. Absent: could not be read this time. */
+      expiresAt?: number | null;
+    }
+  /** The provider refuses the credential: invalid, revoked or expired. */
+  | { kind: 'rejected'; detail?: string }
+  /** Accepted, but without a right that `access` needs. */
+  | { kind: 'missingPermission'; missing: string[]; account?: AccountIdentity; detail?: string }
+  /** The caller's address is not on the provider's allow-list; `address` as the provider names it. */
+  | { kind: 'sourceNotAllowed'; address?: string; detail?: string }
+  /** Credential accepted; the account is locked, not activated, or its API is switched off. */
+  | { kind: 'accountLocked'; detail?: string }
+  /** Refused offline, without a call. `check` names the failed check, `message` says what to do. */
+  | { kind: 'malformed'; check: string; message: string }
+  | { kind: 'throttled'; retryAfterMs?: number }
+  /** Transport fault, 5xx, maintenance, HTML, empty or truncated body. `cause` is a short stable code. */
+  | { kind: 'unreachable'; cause: string; retryAfterMs?: number }
+  /** A complete answer that no row of the provider's table covers, or a redirect. */
+  | { kind: 'unexpected'; detail: string };
+
+export type DefinitiveOutcome = Exclude<Outcome, { kind: 'throttled' | 'unreachable' | 'unexpected' }>;
+export type Refusal = Exclude<DefinitiveOutcome, { kind: 'accepted' }>;
+
+/** True when the provider (or the offline check) gave a verdict on the credential. */
+export function isDefinitive(outcome: Outcome): outcome is DefinitiveOutcome {
+  return outcome.kind !== 'throttled' && outcome.kind !== 'unreachable' && outcome.kind !== 'unexpected';
+}
+
+/** What a check was asked to judge a credential for. */
+export interface CheckRequest {
+  access: Access;
+  /**
+   * `first`: verdict, identity, permissions and expiry, at most 4 calls. `recheck`: the verdict, and permissions
+   * where the verdict does not carry them.
+   */
+  depth: 'first' | 'recheck';
+  /** Ids proven earlier for the same bytes; only with `recheck`. */
+  knownIds?: string[];
+}
