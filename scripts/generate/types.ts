@@ -79,16 +79,12 @@ async function generate(crdFile: string, output: string): Promise<GeneratedFile>
   root.required = ['apiVersion', 'kind', 'metadata', ...((root.required as string[] | undefined) ?? [])];
   const definitions: Record<string, Schema> = {};
   nameTypes(root, '', names, definitions);
-  const content = await compile(
-    { ...definitions[kind], $defs: definitions, title: kind },
-    kind,
-    {
-      additionalProperties: false,
-      bannerComment: `// Generated from ${crdFile} by scripts/generate/types.ts. Do not edit.`,
-      ignoreMinAndMaxItems: true,
-      style: { printWidth: 110, singleQuote: true, arrowParens: 'avoid' },
-    },
-  );
+  const content = await compile({ ...definitions[kind], $defs: definitions, title: kind }, kind, {
+    additionalProperties: false,
+    bannerComment: `// Generated from ${crdFile} by scripts/generate/types.ts. Do not edit.`,
+    ignoreMinAndMaxItems: true,
+    style: { printWidth: 110, singleQuote: true, arrowParens: 'avoid' },
+  });
   return { path: output, content };
 }
 
