@@ -1,0 +1,12 @@
+import type { Cloud, CloudOptions } from './kit.ts';
+import { createDigitalOceanCloud } from './digitalocean.ts';
+
+/** One line a cloud. */
+const CREATORS: ((options: CloudOptions) => Cloud)[] = [createDigitalOceanCloud];
+
+/** All simulated clouds. With a seed each derives its own from it, so that no two share a credential. */
+export function createClouds(options: CloudOptions = {}): Cloud[] {
+  return CREATORS.map((create, index) =>
+    create(options.seed === undefined ? options : { ...options, seed: `${options.seed}/${index}` }),
+  );
+}
