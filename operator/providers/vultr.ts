@@ -63,8 +63,9 @@ async function verify(credential: Credential, _request: CheckRequest, http: Prov
   if (!account.ok) return account.outcome;
   if (account.status === 200) {
     const details = field(account.json, 'account');
-    // Without a name and an e-mail address this is no Vultr account, but somebody else's 200.
-    if (typeof field(details, 'email') !== 'string') return withoutPromised(account.json, 'an account');
+    if (field(details, 'name') === undefined && field(details, 'email') === undefined) {
+      return withoutPromised(account.json, 'an account');
+    }
     return accepted(
       identity(textField(details, 'email') ?? account.headers['x-user'], textField(details, 'name')),
     );

@@ -1,8 +1,16 @@
 import type { Cloud, CloudOptions } from './kit.ts';
 import { createDigitalOceanCloud } from './digitalocean.ts';
+import { createHetznerCloud } from './hetzner.ts';
+import { createHostingerCloud } from './hostinger.ts';
+import { createVultrCloud } from './vultr.ts';
 
 /** One line a cloud. */
-const CREATORS: ((options: CloudOptions) => Cloud)[] = [createDigitalOceanCloud];
+const CREATORS: ((options: CloudOptions) => Cloud)[] = [
+  createDigitalOceanCloud,
+  createHetznerCloud,
+  createHostingerCloud,
+  createVultrCloud,
+];
 
 /** All simulated clouds. With a seed each derives its own from it, so that no two share a credential. */
 export function createClouds(options: CloudOptions = {}): Cloud[] {

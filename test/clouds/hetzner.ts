@@ -82,7 +82,6 @@ const definition: CloudDefinition<HetznerProject, object> = {
       // Code and text: example of `error_response`, hetznercloud/hcloud-go hcloud/error_test.go.
       return hetznerError(401, 'unauthorized', 'unable to authenticate');
     }
-    if (usedByProject(cloud, token) > LIMIT) return this.throttled();
     if (token.account.locked) {
       // hetznercloud/hcloud-go hcloud/error.go gives the code and its meaning; no source gives the status.
       return hetznerError(403, 'resource_locked', 'resource is locked, please contact support');
