@@ -1,0 +1,16 @@
+import { createHash } from 'node:crypto';
+
+/** Value of an identity: as it is, but for an e-mail address, which people use as a user name, its hash. */
+export function idValue(value: string): string {
+  return value.includes('@') ? emailHash(value) : value;
+}
+
+/** `email-sha256:` and the first 16 hex digits of the SHA-256 of the address in lower case. */
+export function emailHash(address: string): string {
+  return `email-sha256:${createHash('sha256').update(address.toLowerCase()).digest('hex').slice(0, 16)}`;
+}
+
+/** A name that people gave an account; undefined where they put an e-mail address there. */
+export function nameWithoutEmail(name: string | undefined): string | undefined {
+  return name === undefined || name.includes('@') ? undefined : name;
+}
