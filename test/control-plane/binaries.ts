@@ -1,0 +1,74 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { buildBinary, type Builder } from './build.ts';
+import { BINARIES, binariesFolder, isInstalled, withLock, type Binary } from './cache.mjs';
+import type { Release } from './versions.ts';
+
+/** Path of each binary. */
+export type Binaries = Record<Binary, string>;
+
+export interface FindOptions {
+  env?: NodeJS.ProcessEnv;
+  build?: Builder;
+  /** Told in whole lines what takes time. */
+  say?: (line: string) => void;
+}
+
+/**
+ * Finds the binaries of a release. Each by itself: KUBEBUILDER_ASSETS (controller-runtime's convention), the cache
+ * folder, a Go build into the cache folder. With everything there the network is not touched.
+ */
+export async function findBinaries(release: Release, options: FindOptions = {}): Promise<Binaries> {
+  const { env = process.env, build = buildBinary, say = () => {} } = options;
+  const found: Partial<Binaries> = await fromAssets(release, env, say);
+  const folder = binariesFolder(release.kubernetes, env);
+  const missing = () => BINARIES.filter(binary => !found[binary]);
+  const lookInCache = () => {
+    for (const binary of missing()) {
+      if (isInstalled(join(folder, binary))) found[binary] = join(folder, binary);
+    }
+  };
+  lookInCache();
+  if (missing().length > 0) {
+    const waiting = () => say('waiting for another process that is setting up the control plane');
+    await withLock(
+      join(folder, 'lock'),
+      async () => {
+        lookInCache();
+        for (const binary of missing()) {
+          const target = join(folder, binary);
+          await build(release, binary, target, say);
+          found[binary] = target;
+        }
+      },
+      waiting,
+    );
+  }
+  return found as Binaries;
+}
+
+/** What KUBEBUILDER_ASSETS holds, but for Kubernetes commands of another minor version than asked for. */
+async function fromAssets(
+  release: Release,
+  env: NodeJS.ProcessEnv,
+  say: (line: string) => void,
+): Promise<Partial<Binaries>> {
+  const assets = env['KUBEBUILDER_ASSETS'];
+  if (!assets) return {};
+  const found: Partial<Binaries> = {};
+  for (const binary of BINARIES) {
+    const path = join(assets, binary);
+    if (!isInstalled(path)) continue;
+    const version = binary === 'etcd' ? undefined : await kubernetesVersion(path, binary);
+    if (version === undefined || version.startsWith(`v${release.name}.`)) found[binary] = path;
+    else say(`${binary} in KUBEBUILDER_ASSETS is ${version}, not ${release.name}: looking further`);
+  }
+  return found;
+}
+
+async function kubernetesVersion(path: string, binary: Binary): Promise<string> {
+  const args = binary === 'kubectl' ? ['version', '--client'] : ['--version'];
+  const { stdout } = await promisify(execFile)(path, args);
+  return /v\d+\.\d+\.\d+\S*/.exec(stdout)?.[0] ?? 'of an unknown version';
+}
