@@ -67,7 +67,7 @@ export function createCredentialSource(
     const url = new URL(cluster.server);
     const [ca, identity] = await Promise.all([
       fileOrData(cluster.caFile, cluster.caData, 'certificate authority'),
-      user === null ? ({} as UserCredentials) : readUser(cluster, user, why),
+      readUser(cluster, user, why),
     ]);
     return {
       origin: url.origin,
@@ -84,7 +84,12 @@ export function createCredentialSource(
     };
   }
 
-  async function readUser(cluster: Cluster, user: User, why: 'due' | 'rejected'): Promise<UserCredentials> {
+  async function readUser(
+    cluster: Cluster,
+    user: User | null,
+    why: 'due' | 'rejected',
+  ): Promise<UserCredentials> {
+    if (user === null) return {};
     const provider = user.authProvider as
       { name?: string; config?: Record<string, unknown> } | null | undefined;
     const exec = (user.exec ?? provider?.config?.['exec']) as ExecConfig | null | undefined;

@@ -78,7 +78,8 @@ interface Series {
   /** `count` as the API server has it; 0 before the event was made. */
   sentCount: number;
   sentAt: number;
-  queued: boolean;
+  /** In line or on its way; a second request at the same time could make a second object. */
+  busy: boolean;
 }
 
 /** Writes events.k8s.io/v1 events; an equal event within the window becomes a series, not another object. */
@@ -122,7 +123,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
       count: 1,
       sentCount: 0,
       sentAt: -Infinity,
-      queued: false,
+      busy: false,
     };
     // The newest last, so that the oldest is the one to forget.
     known.delete(identity);
@@ -132,7 +133,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   }
 
   function later(series: Series, ms: number): void {
-    if (series.queued || timers.has(series)) return;
+    if (series.busy || timers.has(series)) return;
     const timer = setTimeout(() => {
       timers.delete(series);
       enqueue(series);
@@ -143,13 +144,13 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   }
 
   function enqueue(series: Series): void {
-    if (series.queued) return;
+    if (series.busy) return;
     if (waiting.length >= queueLimit) {
       forget(series);
       options.onDropped?.('the queue is full');
       return;
     }
-    series.queued = true;
+    series.busy = true;
     waiting.push(series);
     if (running < concurrency) void drain();
   }
@@ -157,8 +158,10 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   async function drain(): Promise<void> {
     running++;
     for (let series = waiting.shift(); series !== undefined; series = waiting.shift()) {
-      series.queued = false;
       await send(series);
+      series.busy = false;
+      // Seen again while it was on its way.
+      if (series.count > series.sentCount && series.sentCount > 0) later(series, seriesIntervalMs);
     }
     running--;
     if (running > 0) return;
@@ -223,14 +226,16 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     Object.assign(series, { sentCount: count, sentAt: now() });
   }
 
-  function flush(): Promise<void> {
-    for (const [series, timer] of timers) {
-      clearTimeout(timer);
-      enqueue(series);
-    }
-    timers.clear();
-    if (running === 0) return Promise.resolve();
-    return new Promise(resolve => idle.push(resolve));
+  async function flush(): Promise<void> {
+    do {
+      for (const [series, timer] of timers) {
+        clearTimeout(timer);
+        enqueue(series);
+      }
+      timers.clear();
+      if (running > 0) await new Promise<void>(resolve => idle.push(resolve));
+      // What was seen again while it was on its way waits for its interval now.
+    } while (timers.size > 0);
   }
 
   function stop(): void {
