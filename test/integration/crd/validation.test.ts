@@ -24,7 +24,8 @@ async function refusal(object: unknown): Promise<string | undefined> {
   });
   if (status === 201) return undefined;
   expect(status).toBe(422);
-  return body.message;
+  // What the API server shows as the value of a broken rule differs between versions: the value, its type, nothing.
+  return body.message?.replaceAll(/: Invalid value: "[^"]*": /g, ': Invalid value: ');
 }
 
 const a244 = 'a'.repeat(244);
@@ -110,7 +111,7 @@ describe('accepted', () => {
 const sameKey = 'two fields of the credential point to the same key: give each field a key of its own';
 const sameName = 'the Secret with your credential and the verified copy must have different names';
 const badInterval =
-  'spec.recheckInterval: Invalid value: "X": must be a duration from 1h to 168h (7 days), such as 24h or 1h30m';
+  'spec.recheckInterval: Invalid value: must be a duration from 1h to 168h (7 days), such as 24h or 1h30m';
 const badSecretName = 'not a name that a Secret can have: lower-case letters, digits, "-" and "."';
 
 describe('refused, with a message that says what to do', () => {
@@ -135,17 +136,17 @@ describe('refused, with a message that says what to do', () => {
     [
       'an empty name of the Secret',
       account('a', { credentialsSecretRef: { name: '' } }),
-      'spec.credentialsSecretRef.name: Invalid value: "": spec.credentialsSecretRef.name in body should be at least 1 chars long',
+      'spec.credentialsSecretRef.name: Invalid value: spec.credentialsSecretRef.name in body should be at least 1 chars long',
     ],
     [
       'a name that no Secret can have',
       account('a', { credentialsSecretRef: { name: 'DO_TOKEN' } }),
-      `spec.credentialsSecretRef.name: Invalid value: "DO_TOKEN": ${badSecretName}`,
+      `spec.credentialsSecretRef.name: Invalid value: ${badSecretName}`,
     ],
     [
       'a name that the copy cannot have',
       account('a', { verifiedSecret: { name: '-copy' } }),
-      `spec.verifiedSecret.name: Invalid value: "-copy": ${badSecretName}`,
+      `spec.verifiedSecret.name: Invalid value: ${badSecretName}`,
     ],
     [
       'an unknown access',
@@ -155,7 +156,7 @@ describe('refused, with a message that says what to do', () => {
     [
       'an empty label',
       account('a', { label: '' }),
-      'spec.label: Invalid value: "": spec.label in body should be at least 1 chars long',
+      'spec.label: Invalid value: spec.label in body should be at least 1 chars long',
     ],
     ['a label of two lines', account('a', { label: 'a\nb' }), 'spec.label: Invalid value'],
     [
@@ -223,12 +224,12 @@ describe('refused, with a message that says what to do', () => {
     [
       'a key that no Secret can have',
       account('a', { credentialsSecretRef: { name: 's', keys: { token: 'a b' } } }),
-      'spec.credentialsSecretRef.keys.token: Invalid value: "a b"',
+      'spec.credentialsSecretRef.keys.token: Invalid value: spec.credentialsSecretRef.keys.token in body should match',
     ],
     [
       'a key that leads out of a volume',
       account('a', { verifiedSecret: { keys: { token: '..data' } } }),
-      'spec.verifiedSecret.keys.token: Invalid value: "..data"',
+      'spec.verifiedSecret.keys.token: Invalid value: spec.verifiedSecret.keys.token in body should match',
     ],
     [
       'too many keys',
@@ -291,7 +292,7 @@ describe('refused, with a message that says what to do', () => {
     [
       'an accountID with white space',
       account('a', { accountID: 'team:a b' }),
-      'spec.accountID: Invalid value: "team:a b"',
+      'spec.accountID: Invalid value: spec.accountID in body should match',
     ],
 
     ...[
@@ -311,18 +312,14 @@ describe('refused, with a message that says what to do', () => {
     ].map((interval): [string, unknown, string] => [
       `the interval ${interval}`,
       account('a', { recheckInterval: interval }),
-      badInterval.replace('X', interval),
+      badInterval,
     ]),
     [
       'an empty interval',
       account('a', { recheckInterval: '' }),
       'spec.recheckInterval in body should be at least 2 chars long',
     ],
-    [
-      'an interval that overflows',
-      account('a', { recheckInterval: '99999999999999h' }),
-      badInterval.replace('X', '99999999999999h'),
-    ],
+    ['an interval that overflows', account('a', { recheckInterval: '99999999999999h' }), badInterval],
     [
       'an interval that is too long',
       account('a', { recheckInterval: '24h'.padStart(17, '0') }),
