@@ -64,4 +64,6 @@ export type AccountReason =
   // accepted, but the copy cannot be written
   | 'VerifiedSecretNotWritable'
   | 'VerifiedSecretConflict'
-  | 'Suspended';
+  | 'Suspended'
+  // of the condition CredentialExpiring
+  | 'ExpiresSoon';

@@ -1,0 +1,318 @@
+import type { AccountReason } from '../api/names.ts';
+import { assess, type Candidate, recordCandidate, settleCopy } from './assess.ts';
+import {
+  type Because,
+  type Blocker,
+  condition,
+  expiryOf,
+  expiryWarningAt,
+  withConditions,
+} from './conditions.ts';
+import type { Facts, Memory, Step } from './facts.ts';
+import { connectedVerdict, type Draft, draftOf, foldCandidate, foldInForce, markHandled } from './fold.ts';
+import { postponedMessage, REFUSED_REASONS, staticMessage } from './messages.ts';
+import { checksAllowedFrom, nextCheckAt, refusalsInWindow } from './schedule.ts';
+import { DAY, fromTimestamp, SECOND, toTimestamp } from './time.ts';
+
+/** A re-created account meets its old copy until it is collected. */
+const CONFLICT_GRACE = 30 * SECOND;
+/** How long a check may run before `Verifying` is written. */
+const VERDICT_GRACE = SECOND;
+
+/**
+ * Decides the next step for an account. Pure: the same facts give the same step. The caller does the step, adds what
+ * it learnt to the facts and asks again, until `done`.
+ */
+export function decide(facts: Facts): Step {
+  const draft = draftOf(facts);
+  const step = settleCopy(facts, draft);
+  if (step !== undefined) return step;
+  const move = draft.inForce && !facts.nameTaken ? moveCopy(facts, draft) : undefined;
+  if (move !== undefined) return move;
+  if (facts.wanted.suspend) return suspended(facts, draft);
+
+  const candidate = assess(facts, draft);
+  if ('do' in candidate) return candidate;
+  recordCandidate(facts, draft, candidate);
+  return settleResult(facts, draft, candidate) ?? nextCheck(facts, draft, candidate);
+}
+
+/** A copy under another name or other keys than asked for is written anew from the bytes in force, without a call. */
+function moveCopy({ copy, status, wanted, generation }: Facts, draft: Draft): Step | undefined {
+  if (copy.state !== 'recorded' && copy.state !== 'read') return undefined;
+  const { verifiedSecretRef: ref, account, credential } = draft.status;
+  if (ref?.name === wanted.copyName && copy.layoutDiffers !== true) {
+    const unknown = copy.layoutDiffers === undefined && status.observedGeneration !== generation;
+    return unknown ? { do: 'readCopy' } : undefined;
+  }
+  if (credential === undefined) throw new Error('invariant: what is in force has a credential record');
+  return { do: 'relocate', proof: { ...(account && { account }), credential } };
+}
+
+/** No calls; a check that was under way only counts. Requests wait. */
+function suspended(facts: Facts, draft: Draft): Step {
+  const { result } = facts.memory;
+  if (result?.which === 'inForce')
+    foldInForce(facts, draft, result, isCurrent(facts, draft, result.question));
+  if (result?.which === 'candidate') foldCandidate(facts, draft, result, false);
+  const because = { reason: 'Suspended' as const, message: staticMessage('Suspended', facts.help) };
+  return finish(facts, draft, { suspended: because });
+}
+
+function isCurrent({ memory }: Facts, draft: Draft, fingerprint: string): boolean {
+  return draft.inForce && memory.published === fingerprint;
+}
+
+/**
+ * Takes a finished check into the draft. Answers to a question that is no longer asked only count as refusals.
+ * An accepted candidate is published first; where its copy cannot be written, the verdict waits.
+ */
+function settleResult(facts: Facts, draft: Draft, candidate: Candidate): Step | undefined {
+  const { memory, nameTaken } = facts;
+  const { result } = memory;
+  if (result === undefined) return undefined;
+  if (result.which === 'inForce') {
+    foldInForce(facts, draft, result, isCurrent(facts, draft, result.question));
+    return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate) });
+  }
+  const current = 'question' in candidate && candidate.question === result.question;
+  const proof = foldCandidate(facts, draft, result, current);
+  if (proof !== undefined) return nameTaken || memory.notWritable ? undefined : { do: 'publish', proof };
+  return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate) });
+}
+
+/** Chooses the check that is due, or when the next one will be. */
+function nextCheck(facts: Facts, draft: Draft, candidate: Candidate): Step {
+  const { now, memory, recheck } = facts;
+  const blocker = blockerOf(facts, draft, candidate);
+  if (memory.checking !== undefined) return whileChecking(facts, draft, memory.checking, blocker);
+
+  const askable = isAskable(facts, candidate);
+  const allowedFrom = checksAllowedFrom(now, memory.refusals, draft.status.refusals);
+  if (isRequested(facts, draft)) {
+    const postponed = allowedFrom > now;
+    if (postponed || !(askable || draft.inForce)) {
+      markHandled(draft, recheck);
+      const shown = postponed ? postponedBlocker(facts, candidate, blocker, allowedFrom) : blocker;
+      return finish(facts, draft, { blocker: shown, times: [allowedFrom], ...(postponed && { postponed }) });
+    }
+  }
+
+  const round = roundOf(facts, draft);
+  const candidateAt = askable ? candidateDue(facts, draft, candidate, round) : Infinity;
+  const inForceAt = draft.inForce ? inForceDue(facts, draft, askable, round) : Infinity;
+  const dueAt = Math.max(Math.min(candidateAt, inForceAt), allowedFrom);
+  if (dueAt > now) {
+    const shown = candidateAt <= now ? postponedBlocker(facts, candidate, blocker, allowedFrom) : blocker;
+    return finish(facts, draft, { blocker: shown, times: [dueAt] });
+  }
+
+  const inRound = round !== undefined && round.at <= now ? { round: round.id } : {};
+  if (candidateAt > now) {
+    if (memory.published === undefined) return { do: 'readCopy' };
+    return { do: 'check', which: 'inForce', question: memory.published, depth: 'recheck', ...inRound };
+  }
+  if (!('question' in candidate) || candidate.question === undefined) return { do: 'readSource' };
+  return {
+    do: 'check',
+    which: 'candidate',
+    question: candidate.question,
+    depth: 'first',
+    ...inRound,
+    // A changed Secret does not change `generation`: who waits for a working connection must see that it is not done.
+    ...(draft.inForce && { status: render(facts, draft, { blocker }) }),
+  };
+}
+
+/** A candidate that the provider can be asked about, and whose acceptance could be published. */
+function isAskable({ nameTaken, memory }: Facts, { state }: Candidate): boolean {
+  return (state === 'open' || state === 'refused') && !nameTaken && !memory.notWritable;
+}
+
+function isRequested({ recheck }: Facts, { status }: Draft): boolean {
+  return recheck !== undefined && recheck !== status.lastHandledRecheck;
+}
+
+/** With nothing in force, `Verifying` is written only when the verdict takes longer than a second. */
+function whileChecking(
+  facts: Facts,
+  draft: Draft,
+  { which, startedAt }: NonNullable<Memory['checking']>,
+  blocker: Blocker | undefined,
+): Step {
+  const isFirst = which === 'candidate' && facts.status.credential === undefined;
+  if (isFirst && (startedAt === undefined || facts.now < startedAt + VERDICT_GRACE)) {
+    return { do: 'done', ...(startedAt !== undefined && { wakeAt: startedAt + VERDICT_GRACE }) };
+  }
+  return finish(facts, draft, { blocker });
+}
+
+/** A scheduled or a requested check: the candidate first, then what is in force. */
+interface Round {
+  id: string;
+  at: number;
+  requested: boolean;
+}
+
+function roundOf(facts: Facts, draft: Draft): Round | undefined {
+  const { now, recheck, memory } = facts;
+  if (isRequested(facts, draft)) return { id: `requested ${recheck}`, at: now, requested: true };
+  const { nextCheckTime } = draft.status;
+  const scheduled = fromTimestamp(nextCheckTime);
+  if (scheduled === undefined) return undefined;
+  const at = Math.max(scheduled, memory.startOffset ?? 0);
+  return { id: `scheduled ${nextCheckTime}`, at, requested: false };
+}
+
+/** When the candidate is asked: new bytes at once, refused ones at their time, both with a round. */
+function candidateDue(
+  { memory }: Facts,
+  draft: Draft,
+  candidate: Candidate,
+  round: Round | undefined,
+): number {
+  const question = 'question' in candidate ? candidate.question : undefined;
+  const retryAt = pendingRetry(memory, 'candidate', question);
+  const ownTime = candidate.state === 'open' ? 0 : fromTimestamp(draft.status.candidate?.nextAttemptTime);
+  const own = retryAt ?? ownTime ?? Infinity;
+  if (round === undefined || memory.askedInRound === round.id) return own;
+  return round.requested ? round.at : Math.min(own, retryAt ?? round.at);
+}
+
+/** When what is in force is asked: with a round after the candidate, and while a refusal is being confirmed. */
+function inForceDue(
+  { memory, timing }: Facts,
+  { status: { confirming } }: Draft,
+  candidateFirst: boolean,
+  round: Round | undefined,
+): number {
+  const turn = round !== undefined && (!candidateFirst || memory.askedInRound === round.id);
+  if (turn && round.requested) return round.at;
+  const retryAt = pendingRetry(memory, 'inForce', memory.published);
+  if (retryAt !== undefined) return retryAt;
+  const since = fromTimestamp(confirming?.since);
+  const offset = timing.confirmAfter[(confirming?.count ?? 0) - 1];
+  const confirmAt = since !== undefined && offset !== undefined ? since + offset : Infinity;
+  return Math.min(confirmAt, turn ? round.at : Infinity);
+}
+
+/** The question was asked and not answered: it is asked again then, and not before. */
+function pendingRetry(
+  { retries }: Memory,
+  which: 'candidate' | 'inForce',
+  question: string | undefined,
+): number | undefined {
+  const retry = retries[which];
+  return retry !== undefined && retry.question === question ? retry.notBefore : undefined;
+}
+
+/** What stands between what is asked for and what is in force, for the conditions. */
+function blockerOf(facts: Facts, draft: Draft, candidate: Candidate): Blocker | undefined {
+  const { help, memory, now, nameTaken, status } = facts;
+  if (nameTaken) {
+    const reason = 'VerifiedSecretConflict';
+    const stuck = condition(status, 'Stalled')?.reason === reason || now >= conflictStuckAt(memory, now);
+    const because = { reason, message: staticMessage(reason, help) } as const;
+    return stuck ? { kind: 'stuck', refused: false, ...because } : { kind: 'open', ...because };
+  }
+  const { candidate: refused } = draft;
+  const reason = (draft.status.candidate?.reason ?? 'Verifying') as AccountReason;
+  const open = { kind: 'open', reason, message: staticMessage(reason, help) } as const;
+  if (memory.notWritable) {
+    return {
+      ...open,
+      reason: 'VerifiedSecretNotWritable',
+      message: staticMessage('VerifiedSecretNotWritable', help),
+    };
+  }
+  if (candidate.state === 'none') return undefined;
+  if (candidate.state === 'missing') {
+    const until = fromTimestamp(draft.status.candidate?.nextAttemptTime);
+    return until !== undefined && now >= until ? { ...open, kind: 'stuck', refused: false } : open;
+  }
+  if (refused !== undefined && refused.reason === reason) return { kind: 'stuck', refused: true, ...refused };
+  return candidate.state === 'refused' ? { ...open, kind: 'stuck', refused: true } : open;
+}
+
+/** New bytes beyond a cap on refusals are not judged yet. */
+function postponedBlocker(
+  { help }: Facts,
+  { state }: Candidate,
+  blocker: Blocker | undefined,
+  until: number,
+): Blocker | undefined {
+  if (state !== 'open' || blocker?.kind !== 'open') return blocker;
+  return {
+    kind: 'open',
+    reason: 'CheckPostponed',
+    message: postponedMessage(toTimestamp(until), help),
+    fresh: true,
+  };
+}
+
+function conflictStuckAt({ conflictSince }: Memory, now: number): number {
+  return (conflictSince ?? now) + CONFLICT_GRACE;
+}
+
+interface Rendering {
+  blocker?: Blocker | undefined;
+  suspended?: Because;
+}
+
+/** The draft with its conditions. */
+function render(facts: Facts, draft: Draft, { blocker, suspended }: Rendering): Facts['status'] {
+  const { now, status, generation, wanted, uid, help } = facts;
+  const { inForce, refused } = draft;
+  const next = draft.status;
+  const expiresAt = expiryOf(next);
+  if (status.observedGeneration !== generation) {
+    const last = fromTimestamp(inForce && !refused ? next.credential?.verifiedAt : next.lastCheckTime);
+    if (last !== undefined)
+      next.nextCheckTime = toTimestamp(nextCheckAt(last, wanted.intervalMs, uid, expiresAt));
+  }
+  if (refusalsInWindow(next.refusals, now) === undefined) delete next.refusals;
+  next.servers ??= { count: 0, names: [] };
+  if (next.candidate !== undefined && blocker !== undefined && !REFUSED_REASONS.has(next.candidate.reason)) {
+    next.candidate.reason = blocker.reason;
+  }
+  return withConditions(next, {
+    now,
+    generation,
+    inForce: !inForce ? 'none' : refused ? 'refused' : 'good',
+    verdict: connectedVerdict(facts, draft, blocker),
+    refused: refused || (blocker?.kind === 'stuck' && blocker.refused),
+    ...(blocker !== undefined && { blocker }),
+    ...(suspended !== undefined && { suspended }),
+    ...(expiresAt !== undefined && { expiresAt }),
+    help,
+  });
+}
+
+/** Ends the turn: what to write, and when to look again. */
+function finish(
+  facts: Facts,
+  draft: Draft,
+  { times = [], postponed = false, ...rendering }: Rendering & { times?: number[]; postponed?: boolean },
+): Step {
+  const { now, memory, nameTaken } = facts;
+  const status = render(facts, draft, rendering);
+  const { candidate, refusals } = status;
+  const graceEnds =
+    candidate?.reason === 'SecretNotFound' ? fromTimestamp(candidate.nextAttemptTime) : undefined;
+  const windowStart = fromTimestamp(refusals?.since);
+  const wake = [
+    ...times,
+    graceEnds,
+    windowStart === undefined ? undefined : windowStart + DAY,
+    expiryWarningAt(expiryOf(status), now),
+    nameTaken ? conflictStuckAt(memory, now) : undefined,
+  ].filter((time): time is number => time !== undefined && time > now && time !== Infinity);
+  const waiting = memory.result?.outcome.kind === 'accepted' && (nameTaken || memory.notWritable === true);
+  return {
+    do: 'done',
+    status,
+    ...(wake.length > 0 && { wakeAt: Math.min(...wake) }),
+    ...(memory.result !== undefined && !waiting && { settled: true as const }),
+    ...(postponed && { postponedRecheck: true as const }),
+  };
+}

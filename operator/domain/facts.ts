@@ -1,0 +1,138 @@
+import type {
+  AccountStatus,
+  CloudAccountStatus,
+  CredentialStatus,
+  SecretRevision,
+  VerifiedSecretRef,
+} from '../api/cloudaccount.generated.ts';
+import type { Access } from '../api/names.ts';
+import type { Help } from './messages.ts';
+import type { Outcome } from './outcome.ts';
+import type { Timing } from './schedule.ts';
+
+/** `spec` with its defaults. */
+export interface Wanted {
+  access: Access;
+  accountID?: string;
+  intervalMs: number;
+  suspend: boolean;
+  copyName: string;
+}
+
+/**
+ * The user's Secret as far as it is known. A fingerprint stands for the effective bytes: an HMAC under a key that
+ * lives as long as the process, so it is never stored.
+ */
+export type SourceView =
+  /** Not read; the revision where the watch knows it. */
+  | { state: 'unread'; revision?: SecretRevision }
+  | { state: 'missing' }
+  /** Cannot be a source, or holds no usable set of fields; `message` says what to do. */
+  | { state: 'invalid'; revision: SecretRevision; message: string }
+  | { state: 'read'; revision: SecretRevision; fingerprint: string };
+
+/** The verified copy as far as it is known. */
+export type CopyView =
+  | { state: 'absent' }
+  /** Exactly as `status.verifiedSecretRef` says. The fingerprint where this process wrote or read it. */
+  | { state: 'recorded'; fingerprint?: string; layoutDiffers?: boolean }
+  /** Ours, but not as recorded: must be read. */
+  | { state: 'unread' }
+  /** Read. `proof` only where the owner is this account and the annotation is whole. */
+  | { state: 'read'; ref: VerifiedSecretRef; fingerprint?: string; proof?: Proof; layoutDiffers?: boolean };
+
+/** What was written together with the bytes of a copy. */
+export interface Proof {
+  account?: AccountStatus;
+  credential: CredentialStatus;
+}
+
+/** An outcome, held against the account that it must belong to. */
+export type Verdict = Outcome | { kind: 'differentAccount'; expected: string; proven?: string };
+
+/** A check that ended, until it stands in status. */
+export interface Result {
+  which: 'candidate' | 'inForce';
+  /** What was asked: {@link questionOf} for a candidate, the fingerprint for what is in force. */
+  question: string;
+  outcome: Verdict;
+  /** Milliseconds since the epoch. */
+  at: number;
+  /** Masked hint; only with an accepted candidate. */
+  hint?: string;
+  /** The round (scheduled or requested check) that this check belongs to. */
+  round?: string;
+  /** Value of the recheck annotation when the check began. */
+  recheck?: string;
+}
+
+/** What the process remembers of an account; lost with the process. */
+export interface Memory {
+  checking?: { which: Result['which']; question: string; startedAt?: number };
+  result?: Result;
+  /** The refused question, so that a touched annotation of its Secret costs no call. */
+  refused?: string;
+  /** Questions whose last answer was not definitive, and when they are asked again. */
+  retries: Partial<Record<Result['which'], { question: string; attempts: number; notBefore: number }>>;
+  /** Times of refusals of the last hour, ascending. */
+  refusals: readonly number[];
+  /** The round in which the candidate was already asked. */
+  askedInRound?: string;
+  /** Fingerprint of the bytes last written to, or found proven in, the copy. */
+  published?: string;
+  /** The copy of an accepted candidate could not be written; the verdict waits in `result`. */
+  notWritable?: true;
+  /** Since when the copy's name is seen taken. */
+  conflictSince?: number;
+  /** Overdue checks wait until then after a start. */
+  startOffset?: number;
+}
+
+/** Everything that a decision rests on. */
+export interface Facts {
+  /** Milliseconds since the epoch. */
+  now: number;
+  uid: string;
+  generation: number;
+  wanted: Wanted;
+  help: Help;
+  /** The provider has no identity that could be compared. */
+  noIdentity: boolean;
+  /** Value of the recheck annotation. */
+  recheck?: string;
+  status: CloudAccountStatus;
+  source: SourceView;
+  copy: CopyView;
+  /** The name of the copy belongs to another live owner or another type. */
+  nameTaken: boolean;
+  memory: Memory;
+  timing: Timing;
+}
+
+/** The next thing to do. The caller does it and decides again, until `done`. */
+export type Step =
+  | { do: 'readSource' }
+  | { do: 'readCopy' }
+  /** Write `status` first where given, then begin the check; its result arrives in memory. */
+  | {
+      do: 'check';
+      which: 'candidate' | 'inForce';
+      question: string;
+      depth: 'first' | 'recheck';
+      round?: string;
+      status?: CloudAccountStatus;
+    }
+  /** Write the accepted candidate of `memory.result` into the copy, with this proof. */
+  | { do: 'publish'; proof: Proof }
+  /** Write the bytes in force under the wanted name and keys. */
+  | { do: 'relocate'; proof: Proof }
+  /**
+   * Write `status` where given and different. `settled`: the result in memory stands in that status, so forget it
+   * and decide again; else at `wakeAt` (milliseconds since the epoch) or when something changes.
+   */
+  | { do: 'done'; status?: CloudAccountStatus; wakeAt?: number; settled?: true; postponedRecheck?: true };
+
+/** What a candidate is judged for: other bytes, other access or another pin is another question. */
+export function questionOf(fingerprint: string, { access, accountID }: Wanted): string {
+  return `${fingerprint} ${access} ${accountID ?? ''}`;
+}

@@ -1,0 +1,347 @@
+import type {
+  CandidateStatus,
+  CloudAccountStatus,
+  SecretRevision,
+  VerifiedSecretRef,
+} from '../api/cloudaccount.generated.ts';
+import type { AccountReason } from '../api/names.ts';
+import { type Because, type Blocker, condition, expiryOf } from './conditions.ts';
+import type { Facts, Memory, Proof, Result, Verdict } from './facts.ts';
+import { compareAccounts } from './identity.ts';
+import {
+  attemptReason,
+  causeIn,
+  differentAccountMessage,
+  type Help,
+  MENDABLE_REASONS,
+  refusalMessage,
+  refusalReason,
+  staticMessage,
+} from './messages.ts';
+import { type AccountIdentity, isDefinitive, type Outcome } from './outcome.ts';
+import { backoff, countRefusal, nextCheckAt, retryRefusedAt } from './schedule.ts';
+import { DAY, fromTimestamp, HOUR, MINUTE, toTimestamp } from './time.ts';
+
+/** Status in the making, with what its conditions are computed from. Never shared, so it may be changed. */
+export interface Draft {
+  status: CloudAccountStatus;
+  inForce: boolean;
+  /** Connected is False: the last verdict was a (confirmed) refusal. */
+  refused: boolean;
+  /** The last verdict on what is in force, or with nothing in force on the candidate. */
+  verdict: Because | undefined;
+  /** The last verdict on the candidate, where it is a refused one. */
+  candidate: Because | undefined;
+}
+
+/** A streak of refusals that was not confirmed within this time is void. */
+const STREAK_LIFE = DAY;
+/** Expiry told as seconds left wobbles; a change below this is none. */
+const EXPIRY_TOLERANCE = 5 * MINUTE;
+
+/** The draft that stands for the status as it is. */
+export function draftOf({ status, now }: Facts): Draft {
+  const draft = structuredClone(status);
+  const streakSince = fromTimestamp(draft.confirming?.since);
+  if (streakSince !== undefined && now >= streakSince + STREAK_LIFE) delete draft.confirming;
+  const connected = condition(status, 'Connected');
+  const blocked = condition(status, 'Stalled');
+  return {
+    status: draft,
+    inForce: false,
+    refused: connected?.status === 'False',
+    verdict: connected && because(connected),
+    candidate:
+      blocked &&
+      status.candidate &&
+      because({ reason: status.candidate.reason, message: causeIn(blocked.message) }),
+  };
+}
+
+function because({ reason, message }: { reason: string; message: string }): Because {
+  return { reason: reason as AccountReason, message };
+}
+
+/** Nothing is in force any more: the copy is gone or cannot be trusted. A refusal stays what it is. */
+export function loseCredential(draft: Draft): void {
+  draft.inForce = false;
+  delete draft.status.credential;
+  delete draft.status.verifiedSecretRef;
+  delete draft.status.confirming;
+  if (!draft.refused) draft.verdict = undefined;
+}
+
+/**
+ * A proven copy is what is in force, whatever status says of it: bytes and proof are written before the status that
+ * speaks of them. A status that knows a later verdict on the same bytes keeps it.
+ */
+export function adopt(
+  facts: Facts,
+  draft: Draft,
+  { account, credential }: Proof,
+  ref: VerifiedSecretRef,
+): void {
+  const { status } = draft;
+  draft.inForce = true;
+  status.verifiedSecretRef = ref;
+  if (status.credential !== undefined && !isNewer(credential, status.credential)) return;
+  const comparison = compareAccounts(status.account?.ids ?? [], account, undefined);
+  status.credential = structuredClone(credential);
+  if (account === undefined) delete status.account;
+  else status.account = structuredClone(account);
+  delete status.confirming;
+  delete status.lastAttempt;
+  draft.refused = false;
+  draft.verdict = verified(facts, draft, comparison.kind === 'notComparable');
+  scheduleNext(facts, draft, fromTimestamp(credential.verifiedAt) ?? facts.now);
+}
+
+function isNewer(a: Proof['credential'], b: Proof['credential']): boolean {
+  if (a.verifiedAt !== b.verifiedAt) return a.verifiedAt > b.verifiedAt;
+  if (a.source.uid !== b.source.uid) return true;
+  return BigInt(a.source.resourceVersion) > BigInt(b.source.resourceVersion);
+}
+
+function verified({ help, noIdentity }: Facts, { status }: Draft, notComparable: boolean): Because {
+  const reason = status.credential?.access === 'ReadOnly' ? 'VerifiedReadOnly' : 'Verified';
+  const note = noIdentity
+    ? ` ${help.provider} has no way to tell which account a credential belongs to.`
+    : notComparable
+      ? ' The account it belongs to could not be compared with the one before.'
+      : '';
+  return { reason, message: `${staticMessage(reason, help)}${note}`, fresh: true };
+}
+
+/** Writes down a definitive answer of now and when the next check is due. */
+function scheduleNext({ wanted, uid }: Facts, draft: Draft, at: number): void {
+  draft.status.lastCheckTime = toTimestamp(at);
+  const next = nextCheckAt(at, wanted.intervalMs, uid, expiryOf(draft.status));
+  draft.status.nextCheckTime = toTimestamp(next);
+}
+
+/** The recheck request is answered. */
+export function markHandled(draft: Draft, recheck: string | undefined): void {
+  if (recheck !== undefined) draft.status.lastHandledRecheck = recheck;
+}
+
+/** Takes the verdict on what is in force into the draft. `current`: the bytes are still the same. */
+export function foldInForce(facts: Facts, draft: Draft, result: Result, current: boolean): void {
+  const { outcome, at } = result;
+  markHandled(draft, result.recheck);
+  countIfRefused(draft, outcome, at);
+  const { credential } = draft.status;
+  if (!current || credential === undefined) return;
+  if (outcome.kind === 'accepted') {
+    delete draft.status.confirming;
+    delete draft.status.lastAttempt;
+    credential.verifiedAt = toTimestamp(at);
+    if (outcome.permissions !== undefined) credential.permissions = outcome.permissions;
+    keepExpiry(credential, outcome.expiresAt);
+    if (outcome.account !== undefined) draft.status.account ??= accountStatus(outcome.account);
+    if (draft.refused || draft.verdict?.reason === 'ConfirmingRejection')
+      draft.verdict = verified(facts, draft, false);
+    draft.refused = false;
+    scheduleNext(facts, draft, at);
+    return;
+  }
+  if (!isDefinitiveVerdict(outcome)) {
+    noteAttempt(draft, outcome, at);
+    return;
+  }
+  delete draft.status.lastAttempt;
+  scheduleNext(facts, draft, at);
+  const cause = refusal(outcome, facts.help);
+  if (draft.refused) draft.verdict = cause;
+  else confirm(facts, draft, cause, at);
+}
+
+/** One more refusal of a working credential: the last of the streak demotes. */
+function confirm({ timing, help }: Facts, draft: Draft, cause: Because, at: number): void {
+  const { confirming } = draft.status;
+  const { confirmAfter } = timing;
+  const since = fromTimestamp(confirming?.since);
+  const dueAt = since === undefined ? at : since + (confirmAfter[(confirming?.count ?? 0) - 1] ?? 0);
+  // A requested check before its time answers the request and does not shorten the confirmation.
+  if (at < dueAt) return;
+  const count = (confirming?.count ?? 0) + 1;
+  if (count > confirmAfter.length) {
+    delete draft.status.confirming;
+    draft.refused = true;
+    draft.verdict = cause;
+    return;
+  }
+  draft.status.confirming = { reason: cause.reason, count, since: confirming?.since ?? toTimestamp(at) };
+  if (count === 1) {
+    const message = staticMessage('ConfirmingRejection', help);
+    draft.verdict = { reason: 'ConfirmingRejection', message, fresh: true };
+  }
+}
+
+/**
+ * Takes the verdict on a candidate into the draft.
+ * @param current it is still what is asked for
+ * @returns the proof to publish it with, when it was accepted
+ */
+export function foldCandidate(
+  facts: Facts,
+  draft: Draft,
+  result: Result,
+  current: boolean,
+): Proof | undefined {
+  const { outcome, at } = result;
+  const { status } = draft;
+  countIfRefused(draft, outcome, at);
+  if (outcome.kind === 'accepted' || !draft.inForce) markHandled(draft, result.recheck);
+  const { candidate } = status;
+  if (!current || candidate === undefined) return undefined;
+  if (outcome.kind === 'accepted') {
+    return proofOf(facts, result, outcome, candidate.source);
+  }
+  if (!isDefinitiveVerdict(outcome)) {
+    noteAttempt(draft, outcome, at);
+    if (draft.candidate === undefined)
+      candidate.reason = status.lastAttempt?.reason ?? attemptReason(outcome);
+    return undefined;
+  }
+  delete status.lastAttempt;
+  if (draft.inForce) status.lastCheckTime = toTimestamp(at);
+  else scheduleNext(facts, draft, at);
+  const cause = refusal(outcome, facts.help);
+  const attempts = candidate.attempts + 1;
+  const again =
+    outcome.kind === 'malformed'
+      ? undefined
+      : retryRefusedAt(at, attempts, MENDABLE_REASONS.has(cause.reason), facts.timing);
+  const { source, observedGeneration } = candidate;
+  refuseCandidate(draft, cause, {
+    ...(source && { source }),
+    observedGeneration,
+    attempts,
+    ...(again !== undefined && { nextAttemptTime: toTimestamp(again) }),
+  });
+  return undefined;
+}
+
+/** The candidate is refused; with nothing in force that is the verdict on the account. */
+export function refuseCandidate(draft: Draft, cause: Because, about: Omit<CandidateStatus, 'reason'>): void {
+  draft.status.candidate = { ...about, reason: cause.reason };
+  draft.candidate = cause;
+  if (draft.inForce) return;
+  draft.refused = true;
+  draft.verdict = cause;
+}
+
+function proofOf(
+  { wanted }: Facts,
+  { at, hint }: Result,
+  { account, permissions, expiresAt }: Extract<Outcome, { kind: 'accepted' }>,
+  source: SecretRevision | undefined,
+): Proof {
+  if (source === undefined || hint === undefined)
+    throw new Error('invariant: an accepted candidate has a source');
+  return {
+    ...(account && { account: accountStatus(account) }),
+    credential: {
+      hint,
+      verifiedAt: toTimestamp(at),
+      ...(typeof expiresAt === 'number' && { expiresAt: toTimestamp(expiresAt) }),
+      access: wanted.access,
+      permissions: permissions ?? { state: 'Unknown', missing: [] },
+      source,
+    },
+  };
+}
+
+function accountStatus({ ids, name }: AccountIdentity): NonNullable<Proof['account']> {
+  return { id: ids[0] ?? '', ids, ...(name !== undefined && { name }) };
+}
+
+function keepExpiry(credential: Proof['credential'], expiresAt: number | null | undefined): void {
+  if (expiresAt === undefined) return;
+  if (expiresAt === null) {
+    delete credential.expiresAt;
+    return;
+  }
+  const before = fromTimestamp(credential.expiresAt);
+  if (before === undefined || Math.abs(before - expiresAt) > EXPIRY_TOLERANCE) {
+    credential.expiresAt = toTimestamp(expiresAt);
+  }
+}
+
+/** The first answer of an outage that was not definitive; later ones only when the reason changes, at most hourly. */
+function noteAttempt(draft: Draft, outcome: Outcome, at: number): void {
+  const reason = attemptReason(outcome);
+  const before = draft.status.lastAttempt;
+  const since = fromTimestamp(before?.time) ?? -Infinity;
+  if (before !== undefined && (before.reason === reason || at < since + HOUR)) return;
+  draft.status.lastAttempt = { time: toTimestamp(at), reason };
+}
+
+function isDefinitiveVerdict(
+  verdict: Verdict,
+): verdict is RefusalVerdict | Extract<Outcome, { kind: 'accepted' }> {
+  return verdict.kind === 'differentAccount' || isDefinitive(verdict);
+}
+
+type RefusalVerdict = Exclude<Verdict, { kind: 'accepted' | 'throttled' | 'unreachable' | 'unexpected' }>;
+
+function refusal(verdict: RefusalVerdict, help: Help): Because {
+  if (verdict.kind === 'differentAccount') {
+    const message = differentAccountMessage(verdict.expected, verdict.proven, help);
+    return { reason: 'DifferentAccount', message, fresh: true };
+  }
+  return { reason: refusalReason(verdict), message: refusalMessage(verdict, help), fresh: true };
+}
+
+function countIfRefused(draft: Draft, verdict: Verdict, at: number): void {
+  if (isRefusedByProvider(verdict)) draft.status.refusals = countRefusal(draft.status.refusals, at);
+}
+
+/** A check with a call that ended in a refusal: what the caps count. */
+function isRefusedByProvider(verdict: Verdict): boolean {
+  return isDefinitiveVerdict(verdict) && verdict.kind !== 'accepted' && verdict.kind !== 'malformed';
+}
+
+/** Turns an acceptance into `differentAccount` where the account proven is not the one it must be. */
+export function judge(outcome: Outcome, knownIds: readonly string[], pin: string | undefined): Verdict {
+  if (outcome.kind !== 'accepted') return outcome;
+  const comparison = compareAccounts(knownIds, outcome.account, pin);
+  if (comparison.kind !== 'different') return outcome;
+  const { expected, proven } = comparison;
+  return { kind: 'differentAccount', expected, ...(proven !== undefined && { proven }) };
+}
+
+/**
+ * What the process remembers once a check ended.
+ * @param random in [0, 1), for the jitter of the retry
+ */
+export function remember(memory: Memory, result: Result, random: number): Memory {
+  const { outcome, question, at, which, round } = result;
+  const { checking: _, ...rest } = memory;
+  const next: Memory = { ...rest, result, retries: { ...memory.retries } };
+  if (which === 'candidate' && round !== undefined) next.askedInRound = round;
+  if (!isDefinitiveVerdict(outcome)) {
+    const before = memory.retries[which];
+    const attempts = before?.question === question ? before.attempts + 1 : 1;
+    const floor = 'retryAfterMs' in outcome ? outcome.retryAfterMs : undefined;
+    next.retries[which] = { question, attempts, notBefore: at + backoff(attempts, random, floor) };
+    return next;
+  }
+  delete next.retries[which];
+  if (isRefusedByProvider(outcome)) next.refusals = [...memory.refusals.filter(time => time > at - HOUR), at];
+  if (which === 'candidate' && outcome.kind !== 'accepted') next.refused = question;
+  return next;
+}
+
+/** The verdict that Connected speaks of. */
+export function connectedVerdict(facts: Facts, draft: Draft, blocker: Blocker | undefined): Because {
+  if (draft.inForce && !draft.refused) {
+    if (draft.status.confirming === undefined && draft.verdict?.reason === 'ConfirmingRejection') {
+      return verified(facts, draft, false);
+    }
+    return draft.verdict ?? verified(facts, draft, false);
+  }
+  if (draft.refused && draft.verdict !== undefined) return draft.verdict;
+  if (blocker !== undefined) return blocker;
+  return { reason: 'Suspended', message: staticMessage('Suspended', facts.help) };
+}
