@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildBinary, type Builder } from './build.ts';
 import { BINARIES, binariesFolder, isInstalled, withLock, type Binary } from './cache.mjs';
+import { downloadBinaries } from './download.ts';
 import type { Release } from './versions.ts';
 
 /** Path of each binary. */
@@ -17,7 +19,7 @@ export interface FindOptions {
 
 /**
  * Finds the binaries of a release. Each by itself: KUBEBUILDER_ASSETS (controller-runtime's convention), the cache
- * folder, a Go build into the cache folder. With everything there the network is not touched.
+ * folder; and into the cache folder an archive of controller-tools or a Go build. With everything there the network is not touched.
  */
 export async function findBinaries(release: Release, options: FindOptions = {}): Promise<Binaries> {
   const { env = process.env, build = buildBinary, say = () => {} } = options;
@@ -31,10 +33,14 @@ export async function findBinaries(release: Release, options: FindOptions = {}):
   };
   lookInCache();
   if (missing().length > 0) {
+    say(`setting up Kubernetes ${release.kubernetes} in ${folder}, once: seconds to about 8 minutes`);
     const waiting = () => say('waiting for another process that is setting up the control plane');
     await withLock(
       join(folder, 'lock'),
       async () => {
+        removeLeftovers(folder);
+        lookInCache();
+        await downloadBinaries(release, missing(), folder, env, say);
         lookInCache();
         for (const binary of missing()) {
           const target = join(folder, binary);
@@ -46,6 +52,13 @@ export async function findBinaries(release: Release, options: FindOptions = {}):
     );
   }
   return found as Binaries;
+}
+
+/** Temporary folders of a download or build that was killed. Only the holder of the lock has any. */
+function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith('.')) rmSync(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 /** What KUBEBUILDER_ASSETS holds, but for Kubernetes commands of another minor version than asked for. */

@@ -25,6 +25,8 @@ const MINUTES: Record<Binary, string> = {
   kubectl: '15 s',
 };
 
+const PROGRESS_MS = 20_000;
+
 /** Makes one binary of a release at `target`, which is there whole or not at all. */
 export type Builder = (
   release: Release,
@@ -51,6 +53,10 @@ export async function buildBinary(
     say(
       `building ${binary} ${binary === 'etcd' ? release.etcd : release.kubernetes} with Go (about ${MINUTES[binary]} the first time)`,
     );
+    const start = performance.now();
+    const progress = setInterval(() => {
+      say(`still building ${binary}, ${Math.round((performance.now() - start) / 1000)} s so far`);
+    }, PROGRESS_MS);
     const output = join(temporary, binary);
     await go(module, [
       'build',
@@ -61,7 +67,7 @@ export async function buildBinary(
       '-o',
       output,
       PACKAGES[binary],
-    ]);
+    ]).finally(() => clearInterval(progress));
     await rename(output, target);
   } finally {
     await rm(temporary, { recursive: true, force: true });

@@ -48,6 +48,8 @@ export interface ControlPlane extends Omit<Description, 'etcd'> {
   apiServer: ProcessHandle;
   controllerManager: ProcessHandle;
   etcd: ProcessHandle;
+  /** Process id of the process that owns the three, for tests of what happens without it. */
+  supervisorPid(): Promise<number>;
   /**
    * A request to the API server as cluster administrator. JSON both ways; answers of any status are returned.
    * @param contentType of the body, default application/json (a PATCH needs to say its kind)
@@ -140,6 +142,7 @@ export function attachControlPlane(dir: string): ControlPlane {
     apiServer: processHandle(dir, 'kube-apiserver'),
     controllerManager: processHandle(dir, 'kube-controller-manager'),
     etcd: processHandle(dir, 'etcd'),
+    supervisorPid: async () => (await control<{ supervisor: number }>(dir, 'GET', '/pids')).supervisor,
     api,
     issueCertificate: (name, options = {}) => issueCertificate(authority, { ...options, name }),
     userKubeconfig({ name, groups = [], path, server: address = server, namespace }) {

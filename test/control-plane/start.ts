@@ -22,6 +22,8 @@ export interface StartOptions {
   audit?: boolean;
   /** Told in whole lines what takes time. Default: standard error. */
   say?: (line: string) => void;
+  /** Called when the supervisor was killed later on; what it ran is killed then, and its folder removed. */
+  onLost?: () => void;
 }
 
 /**
@@ -34,12 +36,12 @@ export async function startControlPlane(options: StartOptions = {}): Promise<Con
   const binaries = await findBinaries(release, { say });
   const dir = mkdtempSync(join(tmpdir(), 'control-plane-'));
   const kubeconfig = options.kubeconfig ?? join(dir, 'kubeconfig');
-  await supervise({ dir, release, binaries, audit, kubeconfig });
+  await supervise({ dir, release, binaries, audit, kubeconfig }, options.onLost);
   return attachControlPlane(dir);
 }
 
 /** Starts the supervisor and resolves when it says that the control plane is ready. */
-function supervise(input: SupervisorInput): Promise<void> {
+function supervise(input: SupervisorInput, onLost = () => {}): Promise<void> {
   const program = fileURLToPath(new URL('supervisor.ts', import.meta.url));
   const supervisor = spawn(process.execPath, [program, JSON.stringify(input)], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -51,7 +53,10 @@ function supervise(input: SupervisorInput): Promise<void> {
     supervisor.once('error', reject);
     // After `exit` lines can still be unread; `close` comes when they are read.
     supervisor.once('close', () => {
-      if (running.size > 0) killOrphans(input, running);
+      if (running.size > 0) {
+        killOrphans(input, running);
+        onLost();
+      }
       reject(new Error('The supervisor of the control plane ended before it was ready'));
     });
     createInterface({ input: supervisor.stdout }).on('line', line => {

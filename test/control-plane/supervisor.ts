@@ -197,7 +197,7 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
   const name = PROCESS_NAMES.find(candidate => candidate === first);
   if (incoming.method === 'GET' && first === 'pids') {
     const pids = Object.fromEntries([...children].map(([key, child]) => [key, child.pid]));
-    response.end(JSON.stringify(pids));
+    response.end(JSON.stringify({ ...pids, supervisor: process.pid }));
   } else if (first === 'stop') {
     await cleanUp();
     response.end('{}', () => process.exit(0));
