@@ -2,7 +2,10 @@ import type { ProviderName } from '../api/names.ts';
 import { digitalocean } from './digitalocean.ts';
 import { hetzner } from './hetzner.ts';
 import { hostinger } from './hostinger.ts';
+import { linode } from './linode.ts';
 import type { Provider } from './provider.ts';
+import { transip } from './transip.ts';
+import { upcloud } from './upcloud.ts';
 import { vultr } from './vultr.ts';
 
 /** The registry: one line a provider. */
@@ -10,5 +13,8 @@ export const PROVIDERS: Partial<Record<ProviderName, Provider>> = {
   Hetzner: hetzner,
   DigitalOcean: digitalocean,
   Vultr: vultr,
+  Linode: linode,
+  TransIP: transip,
   Hostinger: hostinger,
+  UpCloud: upcloud,
 };

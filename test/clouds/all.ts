@@ -2,6 +2,9 @@ import type { Cloud, CloudOptions } from './kit.ts';
 import { createDigitalOceanCloud } from './digitalocean.ts';
 import { createHetznerCloud } from './hetzner.ts';
 import { createHostingerCloud } from './hostinger.ts';
+import { createLinodeCloud } from './linode.ts';
+import { createTransipCloud } from './transip.ts';
+import { createUpCloudCloud } from './upcloud.ts';
 import { createVultrCloud } from './vultr.ts';
 
 /** One line a cloud. */
@@ -9,6 +12,9 @@ const CREATORS: ((options: CloudOptions) => Cloud)[] = [
   createDigitalOceanCloud,
   createHetznerCloud,
   createHostingerCloud,
+  createLinodeCloud,
+  createTransipCloud,
+  createUpCloudCloud,
   createVultrCloud,
 ];
 
