@@ -214,6 +214,13 @@ describe('the session', () => {
   });
 });
 
+test('a session that is echoed goes no further', async () => {
+  const token = jwt({ cid: '60449' });
+  const { outcome } = await check(answer(201, { token }), failure(401, `You sent Bearer ${token}`));
+  expect(outcome).toMatchObject({ kind: 'unexpected' });
+  expect(JSON.stringify(outcome)).not.toContain(token.slice(0, 10));
+});
+
 describe('a private key', () => {
   test.each<[string, (pem: string) => string]>([
     ['as it is', pem => pem],

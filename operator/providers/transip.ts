@@ -7,6 +7,7 @@ import type { ProviderHttp } from './http.ts';
 import { idValue } from './identity.ts';
 import { field, textField } from './json.ts';
 import type { Credential, Provider, ShapeProblem } from './provider.ts';
+import { scrub } from './redact.ts';
 import { fingerprint, readKey, signature } from './transip-key.ts';
 
 const LABEL_TAKEN = /label .*already used in another active access token/i;
@@ -112,7 +113,8 @@ async function verify(credential: Credential, _request: CheckRequest, http: Prov
     }
     const error = readError(test.json);
     if (!mayRepair || test.status !== 401 || !SESSION_OVER.test(error.text ?? '')) {
-      return classify(TRANSIP_TEST_ANSWERS, test.status, error, []);
+      // The session is a secret as well, of which the caller knows nothing: an echo of it goes no further.
+      return scrub(classify(TRANSIP_TEST_ANSWERS, test.status, error, []), { token: session.jwt });
     }
     mayRepair = false;
   }
