@@ -9,7 +9,7 @@ import { upcloud } from './upcloud.ts';
 import { vultr } from './vultr.ts';
 
 /** The registry: one line a provider. */
-export const PROVIDERS: Partial<Record<ProviderName, Provider>> = {
+export const PROVIDERS: Readonly<Record<ProviderName, Provider>> = {
   Hetzner: hetzner,
   DigitalOcean: digitalocean,
   Vultr: vultr,

@@ -1,0 +1,139 @@
+import type { NotDefinitive } from './http.ts';
+import type { Buckets } from './budget.ts';
+
+export interface LineOptions {
+  /** Checks at the same time. */
+  concurrency: number;
+  /** Whose budget it is: each credential's own, or one for all (the address that we call from). */
+  scope: 'credential' | 'egress';
+  buckets: Buckets;
+}
+
+/** The answer to waiting: a place that must be given back, or why there will be none. */
+export type Place =
+  | {
+      kind: 'granted';
+      /** To be told of each call; the first was paid on entering, so that places are not given beyond the budget. */
+      count: () => void;
+      leave: () => void;
+    }
+  | { kind: 'refused'; outcome: NotDefinitive };
+
+/** The checks of one provider, first come, first served; those of other providers never wait for them. */
+export interface Line {
+  /**
+   * Waits for a free place, and for the budget of all. A credential whose own budget is used up or blocked is turned away at
+   * once, so that it holds nobody up; a provider that blocks us altogether turns everybody away.
+   */
+  enter(credentialKey: string, signal: AbortSignal): Promise<Place>;
+  /** Milliseconds for which no check of this credential (or of the provider, by scope) begins. */
+  block(credentialKey: string, ms: number): void;
+  close(): void;
+}
+
+interface Waiting {
+  key: string;
+  decide: (place: Place) => void;
+  /** Aborted or turned away while in line. */
+  gone: boolean;
+}
+
+const EVERYBODY = 'egress';
+/** setTimeout fires at once beyond 2^31-1 ms; looking again costs nothing. */
+const MAX_TIMER_MS = 60_000;
+
+export function createLine({ concurrency, scope, buckets }: LineOptions): Line {
+  const waiting: Waiting[] = [];
+  let head = 0;
+  let running = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function bucketKey(credentialKey: string): string {
+    return scope === 'egress' ? EVERYBODY : credentialKey;
+  }
+
+  /** Why this credential will not be checked soon; waiting for everybody's budget is no reason. */
+  function refusal(key: string): Place | undefined {
+    const wait = buckets.wait(bucketKey(key));
+    if (wait === undefined || (scope === 'egress' && !wait.blocked)) return undefined;
+    return { kind: 'refused', outcome: { kind: 'throttled', retryAfterMs: Math.ceil(wait.waitMs) } };
+  }
+
+  function pump(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    for (let next = waiting[head]; next !== undefined && running < concurrency; next = waiting[head]) {
+      const refused = next.gone ? undefined : refusal(next.key);
+      if (!next.gone && refused === undefined) {
+        const wait = buckets.wait(bucketKey(next.key));
+        if (wait !== undefined) {
+          timer = setTimeout(pump, Math.min(Math.ceil(wait.waitMs), MAX_TIMER_MS));
+          break;
+        }
+      }
+      head += 1;
+      if (!next.gone) next.decide(refused ?? grant(next.key));
+    }
+    // Those who were served are dropped in blocks: shifting each would move the whole line each time.
+    if (head === waiting.length || head >= 1024) {
+      waiting.splice(0, head);
+      head = 0;
+    }
+  }
+
+  function grant(key: string): Place {
+    running += 1;
+    buckets.take(bucketKey(key));
+    let calls = 0;
+    let left = false;
+    return {
+      kind: 'granted',
+      count: () => {
+        calls += 1;
+        if (calls > 1) buckets.take(bucketKey(key));
+      },
+      leave: () => {
+        if (left) return;
+        left = true;
+        running -= 1;
+        pump();
+      },
+    };
+  }
+
+  function enter(key: string, signal: AbortSignal): Promise<Place> {
+    const aborted: Place = { kind: 'refused', outcome: { kind: 'unreachable', cause: 'Aborted' } };
+    if (signal.aborted) return Promise.resolve(aborted);
+    const refused = refusal(key);
+    if (refused !== undefined) return Promise.resolve(refused);
+    return new Promise(resolve => {
+      const entry: Waiting = { key, gone: false, decide };
+      function decide(place: Place): void {
+        entry.gone = true;
+        signal.removeEventListener('abort', abort);
+        resolve(place);
+      }
+      function abort(): void {
+        decide(aborted);
+      }
+      signal.addEventListener('abort', abort, { once: true });
+      waiting.push(entry);
+      pump();
+    });
+  }
+
+  return {
+    enter,
+    block: (key, ms) => {
+      buckets.block(bucketKey(key), ms);
+      // Those in line behind it learn it now, and not one by one as places get free.
+      for (const entry of waiting.slice(head)) {
+        const concerned = !entry.gone && (scope === 'egress' || entry.key === key);
+        const refused = concerned ? refusal(entry.key) : undefined;
+        if (refused !== undefined) entry.decide(refused);
+      }
+      pump();
+    },
+    close: () => clearTimeout(timer),
+  };
+}
