@@ -108,8 +108,8 @@ export const transipContract: CloudContract<TransipAccount, TransipExtra> = {
       expected: { kind: 'unexpected', detail: 'HTTP 401' },
     },
     {
-      name: 'an outage after the login',
-      arrange: cloud => void cloud.inject({ kind: 'html', status: 502 }, { path: '/v6/api-test' }),
+      name: 'the page of a gateway after the login',
+      arrange: cloud => void cloud.inject({ kind: 'html', status: 403 }, { path: '/v6/api-test' }),
       expected: { kind: 'unreachable', cause: 'HtmlAnswer' },
     },
     {
