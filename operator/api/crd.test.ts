@@ -70,3 +70,28 @@ describe('the CRD of CloudAccount', () => {
     expect(closed.map(([path]) => path)).toEqual(['status.conditions[].status']);
   });
 });
+
+describe('docs/spec/v1alpha1/cloudaccount.md', () => {
+  const repository = join(import.meta.dirname, '..', '..');
+  const page = readFileSync(join(repository, 'docs', 'spec', 'v1alpha1', 'cloudaccount.md'), 'utf8');
+
+  test('speaks of every field', () => {
+    const names = all.map(([path]) =>
+      path
+        .replace(/(\[\]|\{\})$/, '')
+        .split('.')
+        .at(-1)!,
+    );
+    const inConditions = ['type', 'status', 'lastTransitionTime', 'message'];
+    const missing = new Set(names.filter(name => !new RegExp(`\\b${name}\\b`).test(page)));
+    expect([...missing].filter(name => !inConditions.includes(name))).toEqual([]);
+  });
+
+  test('says of every reason what to do', () => {
+    const source = readFileSync(join(import.meta.dirname, 'names.ts'), 'utf8');
+    const union = /export type AccountReason =([^;]*);/.exec(source)?.[1] ?? '';
+    const reasons = [...union.matchAll(/'(\w+)'/g)].map(match => match[1]!);
+    expect(reasons.length).toBeGreaterThan(15);
+    expect(reasons.filter(reason => !page.includes(`\n| \`${reason}\``))).toEqual([]);
+  });
+});
