@@ -8,9 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findBinaries } from './binaries.ts';
 import { goMod, type Builder } from './build.ts';
-import { BINARIES, binariesFolder, type Binary } from './cache.mjs';
+import { BINARIES, binariesFolder, type Binary, type Release } from './cache.mjs';
 import { archiveName } from './download.ts';
-import type { Release } from './versions.ts';
 
 const release: Release = { name: '1.37', kubernetes: 'v1.37.2', etcd: 'v3.7.0' };
 

@@ -3,9 +3,8 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildBinary, type Builder } from './build.ts';
-import { BINARIES, binariesFolder, isInstalled, withLock, type Binary } from './cache.mjs';
+import { BINARIES, binariesFolder, isInstalled, withLock, type Binary, type Release } from './cache.mjs';
 import { downloadBinaries } from './download.ts';
-import type { Release } from './versions.ts';
 
 /** Path of each binary. */
 export type Binaries = Record<Binary, string>;

@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BINARIES, type Binary } from './cache.mjs';
-import type { Release } from './versions.ts';
+import { BINARIES, type Binary, type Release } from './cache.mjs';
 
 /**
  * Builds the control plane's commands from the Go module proxy, with no Go code of ours: a module that requires

@@ -1,4 +1,4 @@
-// The cache folder and its locks. Plain JavaScript without dependencies: scripts/entry.mjs needs it before
+// Versions, the cache folder and its locks. Plain JavaScript without dependencies: scripts/entry.mjs needs it before
 // `npm ci`, on whatever Node is installed.
 import { randomUUID } from 'node:crypto';
 import {
@@ -17,6 +17,15 @@ import { performance } from 'node:perf_hooks';
 
 /** The commands that make a control plane. */
 export const BINARIES = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'];
+
+/**
+ * Kubernetes versions that a control plane can be started with: the newest and the oldest that the operator supports.
+ * `etcd` is the version of go.etcd.io/etcd/server/v3 that this Kubernetes is released with.
+ */
+export const RELEASES = [
+  { name: '1.37', kubernetes: 'v1.37.2', etcd: 'v3.7.0' },
+  { name: '1.34', kubernetes: 'v1.34.4', etcd: 'v3.6.4' },
+];
 
 const HEARTBEAT_MS = 2_000;
 /** A holder that did not touch its lock for so long is gone. Long enough for a machine under heavy load. */

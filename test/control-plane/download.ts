@@ -8,8 +8,7 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { load } from 'js-yaml';
 import { EnvHttpProxyAgent, fetch, type Response } from 'undici';
-import type { Binary } from './cache.mjs';
-import type { Release } from './versions.ts';
+import type { Binary, Release } from './cache.mjs';
 
 /**
  * Installs binaries from the envtest archives that controller-tools releases for controller-runtime's tests. They hold

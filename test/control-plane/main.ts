@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { RELEASES } from './cache.mjs';
 import { startControlPlane } from './start.ts';
-import { DEFAULT_VERSION, RELEASES } from './versions.ts';
+import { DEFAULT_VERSION } from './versions.ts';
 
 /** `npm run control-plane`: one control plane until SIGTERM, SIGINT or SIGHUP. */
 

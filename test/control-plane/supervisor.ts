@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import type { Binaries } from './binaries.ts';
+import type { Release } from './cache.mjs';
 import {
   controlSocket,
   DESCRIPTION_FILE,
@@ -15,7 +16,6 @@ import {
 } from './files.ts';
 import { freePorts } from './ports.ts';
 import { PROCESS_FILES, PROCESS_NAMES, processArguments, type Ports, type ProcessName } from './processes.ts';
-import type { Release } from './versions.ts';
 
 /**
  * The process that owns etcd, kube-apiserver and kube-controller-manager. It lives as long as its standard input, a

@@ -1,0 +1,63 @@
+import { builtinModules } from 'node:module';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+
+/** `npm run build`: bundles the operator into dist/operator.mjs, its source map beside it. */
+
+/** Oldest Node that the operator runs on; `engines` of package.json says the same. */
+const NODE_MAJOR = 24;
+
+export interface BundleOptions {
+  /** Relative to the root of the checkout, like `outfile`. */
+  entry: string;
+  outfile: string;
+}
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * The first statements of the bundle. An import of a name that an old Node lacks fails before any statement runs, so
+ * the only import is one that every Node has; all others become calls of `require` (`lateBuiltins`).
+ */
+const BANNER = `import { createRequire } from 'module';
+const require = createRequire(import.meta.url);
+if (Number(process.versions.node.split('.')[0]) < ${NODE_MAJOR}) {
+  console.error('Node ${NODE_MAJOR} or newer is needed; this is Node ' + process.versions.node + '.');
+  process.exit(1);
+}`;
+
+const lateBuiltins: esbuild.Plugin = {
+  name: 'late-builtins',
+  setup(build) {
+    const names = builtinModules.map(name => name.replace(/^node:/, '')).join('|');
+    build.onResolve({ filter: new RegExp(`^(node:)?(${names})$`) }, ({ path, kind }) =>
+      kind === 'require-call' ? { path, external: true } : { path, namespace: 'late-builtins' },
+    );
+    build.onLoad({ filter: /.*/, namespace: 'late-builtins' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)});`,
+    }));
+  },
+};
+
+/** Writes one ESM file that depends on nothing but Node. The same sources give the same bytes. */
+export async function bundle({ entry, outfile }: BundleOptions): Promise<void> {
+  await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    // Lower than what it runs on: the version check must be parsed by the Node that it refuses.
+    target: 'node18',
+    sourcemap: 'linked',
+    sourcesContent: true,
+    legalComments: 'eof',
+    banner: { js: BANNER },
+    plugins: [lateBuiltins],
+    logLevel: 'warning',
+  });
+}
+
+if (import.meta.main) await bundle({ entry: 'operator/main.ts', outfile: 'dist/operator.mjs' });

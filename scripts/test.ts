@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findBinaries } from '../test/control-plane/binaries.ts';
+import { RELEASES } from '../test/control-plane/cache.mjs';
+import { findRelease } from '../test/control-plane/versions.ts';
+
+/**
+ * `npm test [-- STEP…]`: every check in order, or just those that are named. All steps run whatever fails; the last
+ * line counts tests and check steps alone: `N passed, N failed`. Exit code 1 if anything failed.
+ */
+
+interface Step {
+  name: string;
+  /** Arguments for Node. */
+  command: readonly string[];
+  env?: Record<string, string>;
+  /** Steps of jest count their tests, others count as one. */
+  jest?: boolean;
+  /** Runs only with `--full` or when named. */
+  full?: boolean;
+  /** What the step is about; without it there is nothing to check. */
+  needs?: string;
+}
+
+const root = join(import.meta.dirname, '..');
+const bin = (name: string) => join('node_modules', name);
+
+const [newest, ...older] = RELEASES;
+
+const STEPS: readonly Step[] = [
+  { name: 'format', command: [bin('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.'] },
+  { name: 'lint', command: [bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0'] },
+  { name: 'types', command: [bin('typescript/bin/tsc'), '--noEmit'] },
+  {
+    name: 'imports',
+    command: [
+      bin('dependency-cruiser/bin/dependency-cruise.mjs'),
+      '--config',
+      '.dependency-cruiser.mjs',
+      ...['operator', 'cli', 'test', 'scripts'].filter(folder => existsSync(join(root, folder))),
+    ],
+  },
+  { name: 'generated', command: ['scripts/generate.ts', '--check'] },
+  { name: 'build', command: ['scripts/build.ts'], needs: 'operator/main.ts' },
+  { name: 'bundle', command: ['scripts/check-bundle.ts'], needs: 'operator/main.ts' },
+  { name: 'unit', command: jest('unit', 60_000), jest: true },
+  { name: 'integration', command: jest('integration', 120_000), jest: true, env: kubernetes(newest.name) },
+  ...older.map(({ name }) => ({
+    name: `integration-${name}`,
+    command: jest('integration', 120_000),
+    jest: true,
+    full: true,
+    env: kubernetes(name),
+  })),
+];
+
+/** Time limits are for a slow machine; a test that waits for a condition ends as soon as it holds. */
+function jest(project: string, timeoutMs: number): string[] {
+  return [
+    '--experimental-vm-modules',
+    '--disable-warning=ExperimentalWarning',
+    bin('jest/bin/jest.js'),
+    '--selectProjects',
+    project,
+    '--testTimeout',
+    String(timeoutMs),
+  ];
+}
+
+function kubernetes(version: string): Record<string, string> {
+  return { CAO_KUBERNETES: version };
+}
+
+interface Count {
+  passed: number;
+  failed: number;
+}
+
+/** Runs a step: jest shows its files as they come, another step speaks only when it fails. */
+async function runStep(step: Step): Promise<Count> {
+  if (!step.jest) {
+    const { code, output } = await runNode(step, step.command, false);
+    if (code !== 0) process.stdout.write(output);
+    return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'test-'));
+  try {
+    const results = join(folder, 'results.json');
+    const { code } = await runNode(step, [...step.command, '--json', '--outputFile', results], true);
+    return readCount(results, code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A file that does not load, and a run that fails for another reason than a test, count as one failure. */
+function readCount(results: string, code: number | null): Count {
+  if (!existsSync(results)) return { passed: 0, failed: 1 };
+  const run = JSON.parse(readFileSync(results, 'utf8')) as {
+    numPassedTests: number;
+    numFailedTests: number;
+    numRuntimeErrorTestSuites: number;
+  };
+  const failed = run.numFailedTests + run.numRuntimeErrorTestSuites;
+  return { passed: run.numPassedTests, failed: code !== 0 && failed === 0 ? 1 : failed };
+}
+
+function runNode(step: Step, args: readonly string[], show: boolean) {
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, ...step.env },
+    // jest reports on standard error; with its own descriptors it would not see that both go to one place.
+    stdio: show ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
+  });
+  const chunks: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return new Promise<{ code: number | null; output: Buffer }>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', code => resolve({ code, output: Buffer.concat(chunks) }));
+  });
+}
+
+function chosenSteps(args: readonly string[]): readonly Step[] {
+  const named = args.filter(arg => arg !== '--full');
+  const unknown = named.filter(arg => !STEPS.some(step => step.name === arg));
+  if (unknown.length > 0) {
+    console.error(`no such step: ${unknown.join(', ')}; steps: ${STEPS.map(step => step.name).join(', ')}`);
+    process.exit(2);
+  }
+  if (named.length > 0) return STEPS.filter(step => named.includes(step.name));
+  return STEPS.filter(step => !step.full || args.includes('--full'));
+}
+
+function seconds(since: number): string {
+  return `${((performance.now() - since) / 1000).toFixed(1)} s`;
+}
+
+const total: Count = { passed: 0, failed: 0 };
+const failures: string[] = [];
+const start = performance.now();
+for (const step of chosenSteps(process.argv.slice(2))) {
+  if (step.needs && !existsSync(join(root, step.needs))) continue;
+  console.log(`\n== ${step.name}`);
+  const stepStart = performance.now();
+  const version = step.env?.['CAO_KUBERNETES'];
+  // Before jest, whose time limit is for tests, not for a build of Kubernetes.
+  if (version) await findBinaries(findRelease(version), { say: console.log });
+  const count = await runStep(step);
+  total.passed += count.passed;
+  total.failed += count.failed;
+  if (count.failed > 0) failures.push(step.name);
+  console.log(
+    `== ${step.name}: ${count.failed > 0 ? `FAILED (${count.failed})` : 'ok'}, ${seconds(stepStart)}`,
+  );
+}
+console.log(
+  `\n${failures.length > 0 ? `failed: ${failures.join(', ')}` : 'all is well'}, ${seconds(start)} in all`,
+);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 ? 1 : 0;
