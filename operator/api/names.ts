@@ -22,6 +22,8 @@ export const RECHECK_ANNOTATION = 'strackt.io/recheck-requested';
 export const ACCOUNT_ANNOTATION = 'strackt.io/account';
 /** On a verified copy: JSON of `status.account` and `status.credential`, the proof written with the bytes. */
 export const VERIFICATION_ANNOTATION = 'strackt.io/verification';
+/** On a verified copy whose keys are renamed: JSON of our field → key, as it was written. */
+export const KEYS_ANNOTATION = 'strackt.io/keys';
 
 export const PROVIDER_NAMES = [
   'Hetzner',

@@ -40,15 +40,18 @@ export function settleCopy(facts: Facts, draft: Draft): Step | undefined {
 
 /**
  * The proof of a copy that was read, where its bytes are the ones it speaks of: this process wrote or saw them, or,
- * after a crash between copy and status, the source still holds them at the very revision that was judged.
+ * after a crash between copy and status, the source still holds them at the very revision that was judged. A source
+ * that moved on meanwhile proves nothing either way: then nobody else may have written the bytes.
  */
 function trusted({ source, memory }: Facts, copy: Extract<Facts['copy'], { state: 'read' }>) {
   const { proof, fingerprint } = copy;
   if (proof === undefined || fingerprint === undefined) return undefined;
-  if (memory.published === fingerprint) return proof;
+  if (memory.published !== undefined) return memory.published === fingerprint ? proof : undefined;
   if (source.state === 'unread') return 'needsSource' as const;
-  const held = source.state === 'read' && source.fingerprint === fingerprint;
-  return held && sameRevision(source.revision, proof.credential.source) ? proof : undefined;
+  if (source.state !== 'missing' && sameRevision(source.revision, proof.credential.source)) {
+    return source.state === 'read' && source.fingerprint === fingerprint ? proof : undefined;
+  }
+  return copy.writtenByUs ? proof : undefined;
 }
 
 /** Holds what is asked for against what is in force, reading what is needed for that and no more. */

@@ -27,7 +27,8 @@ export function decide(facts: Facts): Step {
   const draft = draftOf(facts);
   const step = settleCopy(facts, draft);
   if (step !== undefined) return step;
-  const move = draft.inForce && !facts.nameTaken ? moveCopy(facts, draft) : undefined;
+  const movable = draft.inForce && !facts.nameTaken && !facts.memory.notWritable;
+  const move = movable ? moveCopy(facts, draft) : undefined;
   if (move !== undefined) return move;
   if (facts.wanted.suspend) return suspended(facts, draft);
 
@@ -140,7 +141,7 @@ function whileChecking(
   { which, startedAt }: NonNullable<Memory['checking']>,
   blocker: Blocker | undefined,
 ): Step {
-  const isFirst = which === 'candidate' && facts.status.credential === undefined;
+  const isFirst = which === 'candidate' && !draft.inForce && facts.status.credential === undefined;
   if (isFirst && (startedAt === undefined || facts.now < startedAt + VERDICT_GRACE)) {
     return { do: 'done', ...(startedAt !== undefined && { wakeAt: startedAt + VERDICT_GRACE }) };
   }

@@ -38,8 +38,18 @@ export type CopyView =
   | { state: 'recorded'; fingerprint?: string; layoutDiffers?: boolean }
   /** Ours, but not as recorded: must be read. */
   | { state: 'unread' }
-  /** Read. `proof` only where the owner is this account and the annotation is whole. */
-  | { state: 'read'; ref: VerifiedSecretRef; fingerprint?: string; proof?: Proof; layoutDiffers?: boolean };
+  /**
+   * Read. `proof` only where it belongs to this account and the annotation is whole; `writtenByUs`: no other
+   * field manager wrote its data.
+   */
+  | {
+      state: 'read';
+      ref: VerifiedSecretRef;
+      fingerprint?: string;
+      proof?: Proof;
+      layoutDiffers?: boolean;
+      writtenByUs: boolean;
+    };
 
 /** What was written together with the bytes of a copy. */
 export interface Proof {

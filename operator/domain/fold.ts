@@ -317,8 +317,8 @@ export function judge(outcome: Outcome, knownIds: readonly string[], pin: string
  */
 export function remember(memory: Memory, result: Result, random: number): Memory {
   const { outcome, question, at, which, round } = result;
-  const { checking: _, ...rest } = memory;
-  const next: Memory = { ...rest, result, retries: { ...memory.retries } };
+  const next: Memory = { ...memory, result, retries: { ...memory.retries } };
+  delete next.checking;
   if (which === 'candidate' && round !== undefined) next.askedInRound = round;
   if (!isDefinitiveVerdict(outcome)) {
     const before = memory.retries[which];

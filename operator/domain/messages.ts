@@ -182,6 +182,11 @@ export function postponedMessage(until: string, help: Help): string {
   return `Too many checks of this account were refused by ${help.provider}. The credential in Secret "${help.secretName}" is checked at ${until}.`;
 }
 
+/** A requested check is answered without one. */
+export function postponedRecheckNote(provider: string): string {
+  return `Too many checks of this account were refused by ${provider}; the requested check was not made.`;
+}
+
 /** The stored credential expires soon. */
 export function expiringMessage(expiresAt: string, help: Help): string {
   return sentences(

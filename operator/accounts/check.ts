@@ -1,0 +1,65 @@
+import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import { RECHECK_ANNOTATION } from '../api/names.ts';
+import type { Result, Step } from '../domain/facts.ts';
+import { judge, remember } from '../domain/fold.ts';
+import type { CheckRequest, Outcome } from '../domain/outcome.ts';
+import { keyOf } from '../kube/resource.ts';
+import type { Credential } from '../providers/provider.ts';
+import type { AccountRecord, Context } from './context.ts';
+import { wantedOf } from './spec.ts';
+
+/** How long a first check may run before it shows in status; the domain decides, this only wakes it. */
+const SHOW_AFTER_MS = 1_000;
+
+/** Begins a check. No worker waits for it: when it ends, its result is put into memory and the account comes again. */
+export function beginCheck(
+  context: Context,
+  account: CloudAccount,
+  record: AccountRecord,
+  { which, question, depth, round }: Extract<Step, { do: 'check' }>,
+  credential: Credential,
+): void {
+  const { checker, clock, queue } = context;
+  const key = keyOf(account);
+  const { provider, accountID } = account.spec;
+  const recheck = account.metadata.annotations?.[RECHECK_ANNOTATION];
+  const { access } = wantedOf(account);
+  const knownIds = account.status?.account?.ids;
+  const request: CheckRequest = {
+    access:
+      which === 'candidate' ? access : ((account.status?.credential?.access ?? access) as typeof access),
+    depth,
+    ...(depth === 'recheck' && knownIds !== undefined && { knownIds }),
+  };
+  const checking: NonNullable<AccountRecord['memory']['checking']> = { which, question };
+  record.memory.checking = checking;
+  record.abort = new AbortController();
+  record.held = { question, credential };
+  let startedAt = clock.now();
+  const onStart = (): void => {
+    startedAt = clock.now();
+    checking.startedAt = startedAt;
+    if (which === 'candidate') queue.addAfter(key, SHOW_AFTER_MS);
+  };
+  const onEnd = (outcome: Outcome): void => {
+    const at = clock.now();
+    context.onCheck?.({ provider, outcome: outcome.kind, durationMs: at - startedAt });
+    const status = context.accounts.get(key)?.status;
+    const verdict = which === 'candidate' ? judge(outcome, status?.account?.ids ?? [], accountID) : outcome;
+    const hint = verdict.kind === 'accepted' ? context.providers[provider].hint(credential) : undefined;
+    const result: Result = {
+      which,
+      question,
+      outcome: verdict,
+      at,
+      ...(hint !== undefined && { hint }),
+      ...(round !== undefined && { round }),
+      ...(recheck !== undefined && { recheck }),
+    };
+    record.memory = remember(record.memory, result, clock.random());
+    if (verdict.kind !== 'accepted') delete record.held;
+    delete record.abort;
+    queue.add(key);
+  };
+  void checker.check(provider, credential, request, { signal: record.abort.signal, onStart }).then(onEnd);
+}

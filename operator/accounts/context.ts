@@ -1,0 +1,64 @@
+import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import type { ProviderName } from '../api/names.ts';
+import type { Memory } from '../domain/facts.ts';
+import type { Outcome } from '../domain/outcome.ts';
+import type { Timing } from '../domain/schedule.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import type { KubeObject } from '../kube/resource.ts';
+import type { WritableStore } from '../kube/store.ts';
+import type { WorkQueue } from '../kube/work-queue.ts';
+import type { Checker } from '../providers/checker.ts';
+import type { Credential, Provider } from '../providers/provider.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import type { SourceReading } from './source.ts';
+
+/** Wall clock in milliseconds since the epoch, and random numbers in [0, 1). */
+export interface Clock {
+  now(): number;
+  random(): number;
+}
+
+/** What the process remembers of one account, by its UID. */
+export interface AccountRecord {
+  memory: Memory;
+  /** The source as last read, without its bytes: saves reading it again while nothing changed. */
+  source?: { reference: string; view: SourceReading['view'] };
+  /** Bytes of the check that is under way or waits to be published. */
+  held?: { question: string; credential: Credential };
+  /** The name of the copy was looked up, so that a foreign Secret of that name is known. */
+  lookedUp?: string;
+  /** When writing the copy is tried again, and how often it failed. */
+  publishRetry?: { attempts: number; notBefore: number };
+  /** Ends the check that is under way. */
+  abort?: AbortController;
+}
+
+/** Everything that the controller's parts share. */
+export interface Context {
+  client: KubeClient;
+  checker: Checker;
+  providers: Readonly<Record<ProviderName, Provider>>;
+  events: EventRecorder;
+  queue: WorkQueue;
+  clock: Clock;
+  timing: Timing;
+  fingerprint: Fingerprint;
+  accounts: WritableStore<CloudAccount & KubeObject>;
+  /** The users' Secrets that accounts refer to, and foreign ones with the name of a copy. */
+  sources: WritableStore<KubeObject>;
+  /** Secrets of our type. */
+  copies: WritableStore<KubeObject>;
+  records: Map<string, AccountRecord>;
+  /** A check ended; for metrics and the log. */
+  onCheck?: (check: { provider: ProviderName; outcome: Outcome['kind']; durationMs: number }) => void;
+}
+
+/** The record of an account, made at first sight. */
+export function recordOf({ records }: Context, uid: string): AccountRecord {
+  const found = records.get(uid);
+  if (found !== undefined) return found;
+  const record: AccountRecord = { memory: { refusals: [], retries: {} } };
+  records.set(uid, record);
+  return record;
+}

@@ -1,0 +1,195 @@
+import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import { VERIFIED_SECRET_TYPE } from '../api/names.ts';
+import { startOffsets } from '../domain/schedule.ts';
+import { fromTimestamp } from '../domain/time.ts';
+import { type Reconciled, runController } from '../kube/controller.ts';
+import type { KubeError } from '../kube/errors.ts';
+import { createReflector, type Reflector } from '../kube/reflector.ts';
+import { formatKey, keyOf, type KubeObject } from '../kube/resource.ts';
+import { createStore } from '../kube/store.ts';
+import { createWorkQueue } from '../kube/work-queue.ts';
+import { type Context, recordOf } from './context.ts';
+import { createFingerprint } from './fingerprint.ts';
+import { reconcileAccount } from './reconcile.ts';
+import { CLOUD_ACCOUNTS, SECRETS, slimAccount, slimSecret } from './resources.ts';
+import { copyNameOf, intervalOf } from './spec.ts';
+
+type Account = CloudAccount & KubeObject;
+
+/** What the controller is made of; the rest of its {@link Context} it makes itself. */
+export interface AccountsOptions extends Pick<
+  Context,
+  'client' | 'checker' | 'providers' | 'events' | 'clock' | 'timing' | 'onCheck'
+> {
+  /** Namespaces to watch; absent: all. */
+  namespaces?: readonly string[];
+  /** Accounts worked on at the same time. */
+  workers: number;
+  onError: (error: unknown, key: string) => void;
+  onFault: (error: KubeError) => void;
+  onReconciled?: (done: Reconciled) => void;
+}
+
+export interface AccountsController {
+  /** Works until the signal aborts, then resolves once what is under way is over. */
+  run(signal: AbortSignal): Promise<void>;
+  /** All watches have their first list, and the workers begin. Stays pending when stopped before that. */
+  ready: Promise<void>;
+  hasSynced(): boolean;
+  /** Accounts by provider and health, for metrics. */
+  census(): Iterable<{ provider: string; health: string; count: number }>;
+  /** The watches, for liveness. */
+  reflectors: readonly Reflector[];
+  context: Context;
+}
+
+/** The CloudAccount controller: watches accounts, their sources and their copies. */
+export function createAccountsController(options: AccountsOptions): AccountsController {
+  const { namespaces, workers, onError, onFault, onReconciled, ...given } = options;
+  const ready = Promise.withResolvers<void>();
+  const context: Context = {
+    ...given,
+    queue: createWorkQueue(),
+    fingerprint: createFingerprint(),
+    accounts: createStore<Account>({
+      uid: ({ metadata }) => [metadata.uid],
+      source: ({ metadata: { namespace }, spec }) => [
+        formatKey({ namespace, name: spec.credentialsSecretRef.name }),
+      ],
+      copy: account => [formatKey({ namespace: account.metadata.namespace, name: copyNameOf(account) })],
+    }),
+    sources: createStore(),
+    copies: createStore({ owner: ({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid) }),
+    records: new Map(),
+  };
+  const { client, accounts, sources, copies } = context;
+  subscribe(context);
+
+  /** Only Secrets that an account speaks of are kept: 8 GB of cached Secrets were another operator's undoing (cert-manager#4722). */
+  const isReferredTo = (secret: KubeObject): boolean => {
+    const key = keyOf(secret);
+    return accounts.byIndex('source', key).length > 0 || accounts.byIndex('copy', key).length > 0;
+  };
+  const scopes = namespaces ?? [undefined];
+  const accountReflectors = scopes.map(namespace =>
+    createReflector<Account>({
+      client,
+      resource: CLOUD_ACCOUNTS,
+      store: accounts,
+      namespace,
+      transform: account => slimAccount(account),
+      onFault,
+    }),
+  );
+  const secretReflectors = scopes.flatMap(namespace => [
+    createReflector<KubeObject>({
+      client,
+      resource: SECRETS,
+      store: sources,
+      namespace,
+      metadataOnly: true,
+      fieldSelector: `type!=${VERIFIED_SECRET_TYPE}`,
+      transform: secret => (isReferredTo(secret) ? slimSecret(secret) : undefined),
+      onFault,
+    }),
+    createReflector<KubeObject>({
+      client,
+      resource: SECRETS,
+      store: copies,
+      namespace,
+      metadataOnly: true,
+      fieldSelector: `type=${VERIFIED_SECRET_TYPE}`,
+      transform: slimSecret,
+      onFault,
+    }),
+  ]);
+  const reflectors = [...accountReflectors, ...secretReflectors];
+
+  async function run(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>(resolve =>
+      signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+    const watching = accountReflectors.map(reflector => reflector.run(signal));
+    // Which Secrets are kept depends on the accounts, so their list comes first.
+    await Promise.race([Promise.all(accountReflectors.map(({ synced }) => synced)), aborted]);
+    spreadOverdue(context);
+    watching.push(...secretReflectors.map(reflector => reflector.run(signal)));
+    await Promise.race([Promise.all(secretReflectors.map(({ synced }) => synced)), aborted]);
+    if (!signal.aborted) ready.resolve();
+    const reconcile = (key: string) => reconcileAccount(context, key);
+    await runController(
+      {
+        name: 'cloudaccount',
+        queue: context.queue,
+        workers,
+        reconcile,
+        onError,
+        ...(onReconciled && { onReconciled }),
+      },
+      signal,
+    );
+    for (const { abort } of context.records.values()) abort?.abort();
+    await Promise.all(watching);
+  }
+
+  return {
+    run,
+    context,
+    reflectors,
+    ready: ready.promise,
+    hasSynced: () => reflectors.every(reflector => reflector.hasSynced()),
+    census: () => countAccounts(accounts.list()),
+  };
+}
+
+/** Every change finds its accounts by one index lookup. */
+function subscribe(context: Context): void {
+  const { accounts, sources, copies, queue, records } = context;
+  const addAll = (found: readonly Account[]): void => found.forEach(account => queue.add(keyOf(account)));
+  accounts.subscribe(({ type, key, object, previous }) => {
+    const gone =
+      type === 'deleted' ? object : previous?.metadata.uid !== object.metadata.uid ? previous : undefined;
+    if (gone !== undefined) {
+      records.get(gone.metadata.uid)?.abort?.abort();
+      records.delete(gone.metadata.uid);
+      // A name or a copy that it held may be free now.
+      const copyKey = formatKey({ namespace: gone.metadata.namespace, name: copyNameOf(gone) });
+      addAll(accounts.byIndex('copy', copyKey));
+    }
+    queue.add(key);
+  });
+  sources.subscribe(({ key }) => {
+    addAll(accounts.byIndex('source', key));
+    addAll(accounts.byIndex('copy', key));
+  });
+  copies.subscribe(({ key, object }) => {
+    addAll(accounts.byIndex('copy', key));
+    // A source that is itself a copy is refused; one that stops being there is noticed too.
+    addAll(accounts.byIndex('source', key));
+    for (const { uid } of object.metadata.ownerReferences ?? []) addAll(accounts.byIndex('uid', uid));
+  });
+}
+
+/** Checks that became overdue while nothing ran are spread, so that a start is no herd. */
+function spreadOverdue(context: Context): void {
+  const { accounts, clock } = context;
+  const scheduled = accounts.list().flatMap(account => {
+    const nextCheckAt = fromTimestamp(account.status?.nextCheckTime);
+    if (nextCheckAt === undefined) return [];
+    const { provider } = account.spec;
+    return [{ uid: account.metadata.uid, provider, intervalMs: intervalOf(account), nextCheckAt }];
+  });
+  for (const [uid, at] of startOffsets(scheduled, clock.now()))
+    recordOf(context, uid).memory.startOffset = at;
+}
+
+function countAccounts(accounts: readonly Account[]) {
+  const counts = new Map<string, { provider: string; health: string; count: number }>();
+  for (const { spec, status } of accounts) {
+    const health = status?.health ?? 'Pending';
+    const key = `${spec.provider} ${health}`;
+    const entry = counts.get(key) ?? { provider: spec.provider, health, count: 0 };
+    counts.set(key, { ...entry, count: entry.count + 1 });
+  }
+  return counts.values();
+}

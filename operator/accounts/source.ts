@@ -1,0 +1,89 @@
+import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import { VERIFIED_SECRET_TYPE } from '../api/names.ts';
+import type { SourceView } from '../domain/facts.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { isNotFound } from '../kube/errors.ts';
+import type { Credential, CredentialField, Provider } from '../providers/provider.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import { SECRETS, type Secret } from './resources.ts';
+
+/** Secrets that are somebody's machinery; letting an account read them would hand them to whoever edits accounts. */
+const REFUSED_TYPES: Readonly<Record<string, string>> = {
+  [VERIFIED_SECRET_TYPE]:
+    'it is the verified copy of another account. Refer to the Secret that a person writes.',
+  'kubernetes.io/service-account-token': 'it is a service account token of Kubernetes.',
+  'bootstrap.kubernetes.io/token': 'it is a bootstrap token of Kubernetes.',
+  'helm.sh/release.v1': 'it is a release record of Helm.',
+};
+
+/** The source as it was read; `secret` and `credential` never outlive the turn. */
+export interface SourceReading {
+  view: Exclude<SourceView, { state: 'unread' }>;
+  secret?: Secret;
+  credential?: Credential;
+}
+
+/** Reads the user's Secret by name. It is never written. */
+export async function readSource(
+  client: KubeClient,
+  account: CloudAccount,
+  provider: Provider,
+  fingerprint: Fingerprint,
+): Promise<SourceReading> {
+  const { namespace } = account.metadata;
+  let secret: Secret;
+  try {
+    secret = await client.get<Secret>(SECRETS, { namespace, name: account.spec.credentialsSecretRef.name });
+  } catch (error) {
+    if (isNotFound(error)) return { view: { state: 'missing' } };
+    throw error;
+  }
+  const { uid, resourceVersion } = secret.metadata;
+  const revision = { uid, resourceVersion };
+  const refused = REFUSED_TYPES[secret.type ?? ''];
+  if (refused !== undefined) return { view: { state: 'invalid', revision, message: refused }, secret };
+  const found = extractCredential(secret, provider, account.spec.credentialsSecretRef.keys ?? {});
+  if (typeof found === 'string') return { view: { state: 'invalid', revision, message: found }, secret };
+  return { view: { state: 'read', revision, fingerprint: fingerprint(found) }, secret, credential: found };
+}
+
+/**
+ * The effective bytes: fields of the one complete set, surrounding whitespace trimmed (a trailing newline is the most
+ * common fault of a pasted token, external-dns#5400).
+ * @returns the credential, or what is wrong and what to do
+ */
+export function extractCredential(
+  { data = {} }: Pick<Secret, 'data'>,
+  { fieldSets, name }: Provider,
+  keys: Readonly<Record<string, string>>,
+): Credential | string {
+  const keyOf = (field: CredentialField) => keys[field] ?? field;
+  const values = new Map<CredentialField, string>();
+  for (const field of new Set(fieldSets.flat())) {
+    const value = decode(data[keyOf(field)]);
+    if (value === undefined)
+      return `the key "${keyOf(field)}" does not hold UTF-8 text. Write the value as plain text.`;
+    if (value !== '') values.set(field, value);
+  }
+  const complete = fieldSets.filter(set => set.every(field => values.has(field)));
+  // Renamed keys say which of several sets is meant.
+  const meant = complete.filter(set => set.every(field => field in keys));
+  const chosen = complete.length === 1 ? complete[0] : meant.length === 1 ? meant[0] : undefined;
+  if (chosen !== undefined) return Object.fromEntries(chosen.map(field => [field, values.get(field) ?? '']));
+  const sets = fieldSets.map(set => set.map(field => `"${keyOf(field)}"`).join(' and '));
+  if (complete.length > 1)
+    return `it holds ${sets.join(' as well as ')}. Keep one of them, so that it is clear which is meant.`;
+  const missing = fieldSets
+    .map(set => set.filter(field => !values.has(field)).map(field => `"${keyOf(field)}"`))
+    .sort((a, b) => a.length - b.length)[0];
+  return `a ${name} credential needs ${sets.join(', or ')}; ${missing?.join(' and ')} is missing or empty. Add it, or name the keys in spec.credentialsSecretRef.keys.`;
+}
+
+/** base64 → trimmed text; '' when absent, undefined when it is not UTF-8. */
+function decode(value: string | undefined): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value ?? '', 'base64')).trim();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,46 @@
+import { KubeConfig } from '@kubernetes/client-node';
+import { type Config, ConfigError, helpText, parseConfig } from './config.ts';
+import { createLog, errorFacts } from './observability/log.ts';
+import { runOperator } from './run.ts';
+import { VERSION } from './version.ts';
+
+const USAGE_ERROR = 2;
+
+await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<void> {
+  if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(helpText());
+  if (argv.includes('--version')) return void process.stdout.write(`${VERSION}\n`);
+  let config: Config;
+  try {
+    config = parseConfig(argv);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = USAGE_ERROR;
+    return;
+  }
+  const log = createLog(config.logLevel);
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info({ signal }, 'stopping');
+      stop.abort();
+    });
+  }
+  try {
+    await runOperator({ config, kubeConfig: loadKubeConfig(config), log, version: VERSION }, stop.signal);
+  } catch (error) {
+    log.error(errorFacts(error), 'operator failed');
+    process.exitCode = 1;
+  }
+}
+
+/** Inside a cluster the service account, else what kubectl would use. */
+function loadKubeConfig({ kubeconfig }: Config): KubeConfig {
+  const kubeConfig = new KubeConfig();
+  if (kubeconfig !== undefined) kubeConfig.loadFromFile(kubeconfig);
+  else if (process.env['KUBERNETES_SERVICE_HOST'] !== undefined) kubeConfig.loadFromCluster();
+  else kubeConfig.loadFromDefault();
+  return kubeConfig;
+}

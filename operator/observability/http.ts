@@ -1,0 +1,45 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** Path → what is served. `undefined`: 404. Throwing or rejecting: 500 without a text. */
+export type Routes = Readonly<Record<string, () => Promise<Page> | Page>>;
+
+export interface Page {
+  status: number;
+  body: string;
+  contentType?: string;
+}
+
+export interface Endpoint {
+  port: number;
+  close(): Promise<void>;
+}
+
+/** Serves a few pages for probes and scrapers. Port 0 takes a free one. */
+export async function serve(address: { host?: string; port: number }, routes: Routes): Promise<Endpoint> {
+  const server = createServer((request, response) => {
+    const route = routes[(request.url ?? '').split('?')[0] ?? ''];
+    void Promise.resolve()
+      .then(() => route?.() ?? { status: 404, body: 'not found\n' })
+      .catch(() => ({ status: 500, body: 'failed\n' }))
+      .then(({ status, body, contentType = 'text/plain; charset=utf-8' }: Page) => {
+        response.writeHead(status, { 'content-type': contentType }).end(body);
+      });
+  });
+  await listen(server, address);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, { host, port }: { host?: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, ...(host !== undefined && { host }) }, resolve);
+  });
+}
