@@ -9,7 +9,7 @@ const common = {
 
 export default {
   projects: [
-    { ...common, displayName: 'unit', testMatch: ['<rootDir>/{operator,cli,scripts,test/clouds,test/control-plane}/**/*.test.ts'] },
+    { ...common, displayName: 'unit', testMatch: ['<rootDir>/{operator,cli,scripts,test/clouds,test/contract,test/control-plane}/**/*.test.ts'] },
     {
       ...common,
       displayName: 'integration',

@@ -35,7 +35,7 @@ export interface ContractRow<Account extends object, Extra extends object> {
 export interface MalformedRow {
   name: string;
   /** Made from a good token's credential, so that no valid-shaped one stands in the code. */
-  spoil(credential: Record<string, string>): Record<string, string>;
+  spoil: (credential: Record<string, string>) => Record<string, string>;
   /** Name of the offline check that fails. */
   check: string;
 }

@@ -34,6 +34,8 @@ export type Fault =
   /** The true answer with its body left out, or any status without one. */
   | { kind: 'empty'; status?: number }
   | { kind: 'invalidUtf8' }
+  /** The true answer under another name. */
+  | { kind: 'contentType'; value: string }
   | { kind: 'oversized'; bytes: number }
   | { kind: 'redirect'; status?: number; location: string }
   /** A hostile provider: what the caller authenticated with, in error text and headers, or (200) in every string. */
@@ -84,6 +86,8 @@ function distortOnce(answer: Answer, fault: Fault, voice: FaultVoice, presented:
         ...answer,
         body: Buffer.concat([Buffer.from('{"x":"'), Buffer.from([0xff]), Buffer.from('"}')]),
       };
+    case 'contentType':
+      return withHeaders(answer, { 'content-type': fault.value });
     case 'oversized':
       return { ...answer, body: Buffer.from(JSON.stringify({ x: 'x'.repeat(fault.bytes) })) };
     case 'redirect':

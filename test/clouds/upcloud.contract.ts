@@ -60,7 +60,7 @@ function notUnderstood(status: number, code: string): ContractRow<UpCloudAccount
 export const upcloudContract: CloudContract<UpCloudAccount, UpCloudExtra> = {
   create: createUpCloudCloud,
   accepted,
-  calls: { first: 3, recheck: 2 },
+  calls: { first: 3, recheck: 1 },
   hint: ({ credential }) => `ucat_••••${credential['token']?.slice(-4)}`,
   rows: [
     {
