@@ -36,7 +36,7 @@ const STEPS: readonly Step[] = [
   {
     name: 'imports',
     command: [
-      bin('dependency-cruiser/bin/dependency-cruise.mjs'),
+      bin('dependency-cruiser/bin/dependency-cruiser.mjs'),
       '--config',
       '.dependency-cruiser.mjs',
       ...['operator', 'cli', 'test', 'scripts'].filter(folder => existsSync(join(root, folder))),
