@@ -1,14 +1,48 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { KubeConfig } from '@kubernetes/client-node';
 import { KubeError } from './errors.ts';
 
-/** What is used of client-node's `KubeConfig`; anything else that offers these three will do. */
-export type KubeConfigSource = Pick<
-  KubeConfig,
-  'getCurrentCluster' | 'getCurrentUser' | 'applyToHTTPSOptions'
->;
+/** Entry of a kubeconfig's `clusters`, with the names that client-node gives its fields. */
+export interface ClusterEntry {
+  name: string;
+  server: string;
+  caFile?: string | null | undefined;
+  /** base64 of PEM. */
+  caData?: string | null | undefined;
+  skipTLSVerify?: boolean;
+  tlsServerName?: string | null | undefined;
+  proxyUrl?: string | null | undefined;
+}
+
+/** Entry of a kubeconfig's `users`, likewise. */
+export interface UserEntry {
+  name: string;
+  certFile?: string | null | undefined;
+  certData?: string | null | undefined;
+  keyFile?: string | null | undefined;
+  keyData?: string | null | undefined;
+  token?: string | null | undefined;
+  username?: string | null | undefined;
+  password?: string | null | undefined;
+  impersonateUser?: string | null | undefined;
+  authProvider?: unknown;
+  exec?: unknown;
+}
+
+/** What is used of client-node's `KubeConfig`; `loadKubeConfig` gives the same without its 16 MB. */
+export interface KubeConfigSource {
+  getCurrentCluster(): ClusterEntry | null;
+  getCurrentUser(): UserEntry | null;
+  /** Asked for legacy auth providers alone. */
+  applyToHTTPSOptions(options: AuthTarget): Promise<void>;
+}
+
+export interface AuthTarget {
+  headers: Record<string, string>;
+  cert?: Buffer;
+  key?: Buffer;
+}
 
 export interface TlsOptions {
   ca?: Buffer;
@@ -36,9 +70,6 @@ export interface CredentialSource {
    */
   read(why: 'due' | 'rejected'): Promise<Credentials>;
 }
-
-type Cluster = NonNullable<ReturnType<KubeConfigSource['getCurrentCluster']>>;
-type User = NonNullable<ReturnType<KubeConfigSource['getCurrentUser']>>;
 
 interface UserCredentials {
   authorization?: string;
@@ -85,8 +116,8 @@ export function createCredentialSource(
   }
 
   async function readUser(
-    cluster: Cluster,
-    user: User | null,
+    cluster: ClusterEntry,
+    user: UserEntry | null,
     why: 'due' | 'rejected',
   ): Promise<UserCredentials> {
     if (user === null) return {};
@@ -115,7 +146,7 @@ export function createCredentialSource(
   }
 
   async function askAuthProvider(): Promise<UserCredentials> {
-    const target: { headers: Record<string, string>; cert?: Buffer; key?: Buffer } = { headers: {} };
+    const target: AuthTarget = { headers: {} };
     try {
       await kubeConfig.applyToHTTPSOptions(target);
     } catch {
@@ -128,7 +159,7 @@ export function createCredentialSource(
   return { read };
 }
 
-function headersOf(user: User | null, identity: UserCredentials): string[] {
+function headersOf(user: UserEntry | null, identity: UserCredentials): string[] {
   const headers: string[] = [];
   if (identity.authorization !== undefined) headers.push('authorization', identity.authorization);
   for (const [name, value] of Object.entries(identity.headers ?? {})) headers.push(name.toLowerCase(), value);
@@ -151,8 +182,8 @@ function bearer(text: string): string {
 }
 
 async function fileOrData(
-  file: string | undefined,
-  data: string | undefined,
+  file: string | null | undefined,
+  data: string | null | undefined,
   what: string,
 ): Promise<Buffer | undefined> {
   if (file) return readNamedFile(file, what);
@@ -195,7 +226,7 @@ function createExecPlugin(now: () => number) {
 
   return async function run(
     exec: ExecConfig,
-    cluster: Cluster,
+    cluster: ClusterEntry,
     why: 'due' | 'rejected',
   ): Promise<UserCredentials> {
     if (kept !== undefined && why === 'due' && now() < kept.expiresAt - PLUGIN_EXPIRY_SKEW_MS) {
@@ -215,7 +246,10 @@ function createExecPlugin(now: () => number) {
   };
 }
 
-function runExecPlugin(exec: ExecConfig, cluster: Cluster): Promise<NonNullable<ExecCredential['status']>> {
+function runExecPlugin(
+  exec: ExecConfig,
+  cluster: ClusterEntry,
+): Promise<NonNullable<ExecCredential['status']>> {
   const { command } = exec;
   if (!command) throw new KubeError('KUBE_CREDENTIALS', 'the kubeconfig names no credential plugin command');
   const name = basename(command);
@@ -244,15 +278,17 @@ function runExecPlugin(exec: ExecConfig, cluster: Cluster): Promise<NonNullable<
     const child = spawn(command, exec.args ?? [], {
       env,
       stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: PLUGIN_LIMIT_MS,
-      killSignal: 'SIGKILL',
     });
+    // spawn's own `timeout` keeps the process alive for a minute after a command that does not exist.
+    const timer = setTimeout(() => child.kill('SIGKILL'), PLUGIN_LIMIT_MS);
     const output: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
     child.on('error', error => {
+      clearTimeout(timer);
       reject(new KubeError('KUBE_CREDENTIALS', `credential plugin ${name} cannot run: ${codeOf(error)}`));
     });
     child.on('close', (code, signal) => {
+      clearTimeout(timer);
       if (code !== 0) {
         reject(
           new KubeError(
