@@ -30,6 +30,13 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+async function eventuallyExists(path: string): Promise<boolean> {
+  const deadline = performance.now() + 30_000;
+  while (!existsSync(path) && performance.now() < deadline)
+    await new Promise(resolve => setTimeout(resolve, 20));
+  return existsSync(path);
+}
+
 function writeJson(path: string, value: unknown) {
   mkdirSync(join(folder, path, '..'), { recursive: true });
   writeFileSync(join(folder, path), JSON.stringify(value));
@@ -163,12 +170,25 @@ describe('the entry script', () => {
     await once(child.stdout, 'data');
 
     child.kill('SIGKILL');
-    const deadline = performance.now() + 30_000;
-    while (!existsSync(join(folder, 'cleaned-up')) && performance.now() < deadline) {
-      await new Promise(resolve => setTimeout(resolve, 20));
-    }
+    expect(await eventuallyExists(join(folder, 'cleaned-up'))).toBe(true);
+  });
 
-    expect(existsSync(join(folder, 'cleaned-up'))).toBe(true);
+  test('that npm started ends when npm is killed', async () => {
+    checkout(`
+      import { writeFileSync } from 'node:fs';
+      process.on('SIGTERM', () => { writeFileSync('${folder}/cleaned-up', ''); process.exit(0); });
+      setInterval(() => {}, 1000);
+      console.log('ready');`);
+    const script = `"${process.execPath}" "${folder}/scripts/entry.mjs" build; true`;
+    const npm = spawn('/bin/sh', ['-c', script], {
+      env: { PATH: '', XDG_CACHE_HOME: join(folder, 'cache'), npm_lifecycle_event: 'build' },
+    });
+    children.push(npm);
+    await once(npm.stdout, 'data');
+
+    npm.kill('SIGKILL');
+
+    expect(await eventuallyExists(join(folder, 'cleaned-up'))).toBe(true);
   });
 
   test('installs packages that are missing, and says so', async () => {
