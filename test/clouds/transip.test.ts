@@ -56,8 +56,18 @@ test('a signed login gives a session with the claims that it asked for', async (
   expect(await (await call(token)).json()).toEqual({ ping: 'pong' });
 });
 
+test('each key pair of an account signs for itself: removing one leaves the others', async () => {
+  const keys = Array.from({ length: 14 }, () => cloud.createToken());
+  expect(new Set(keys.map(({ credential }) => credential['privateKey'])).size).toBe(14);
+  cloud.revoke(0);
+  expect((await login({ credential: keys[0]?.credential ?? {} })).status).toBe(401);
+  expect((await login({ credential: keys[13]?.credential ?? {} })).status).toBe(201);
+  expect(cloud.log.map(({ token }) => token)).toEqual([0, 13]);
+});
+
 test('only the key of the login signs, and only the bytes that are sent', async () => {
   const { credential } = cloud.createToken({ account: 'a' });
+  cloud.createToken({ account: 'b' });
   const other = cloud.createToken({ account: 'b' }).credential;
   expect((await login({ credential, tamper: body => `${body} ` })).status).toBe(401);
   const mixed = { login: credential['login'] ?? '', privateKey: other['privateKey'] ?? '' };

@@ -61,27 +61,26 @@ const UNIT_SECONDS: Record<string, number> = {
 const MONTH_SECONDS = 31 * 86_400;
 
 /**
- * Making an RSA key takes a tenth of a second and more, so a process makes only so many and then begins anew: what
- * differs between key pairs of different accounts is then the login alone.
+ * Making an RSA key takes a tenth of a second and more, so the nth key pairs of all accounts are one: their logins
+ * differ. An account with very many gets shorter ones, which are made ten times as fast.
  */
-const POOL_SIZE = 12;
 const pool: { publicKey: KeyObject; privateKey: string }[] = [];
-let taken = 0;
+const LONG_KEYS = 12;
 
-function keyPair(): { publicKey: KeyObject; privateKey: string } {
-  const at = taken++ % POOL_SIZE;
-  return (pool[at] ??= generate());
+function keyPair(nth: number): { publicKey: KeyObject; privateKey: string } {
+  return (pool[nth] ??= generate(nth < LONG_KEYS ? 2048 : 1024));
 }
 
 /** PKCS#8 in PEM, as the control panel shows it [knowledge base 77]. */
-function generate(): { publicKey: KeyObject; privateKey: string } {
-  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+function generate(modulusLength: number): { publicKey: KeyObject; privateKey: string } {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength });
   return { publicKey, privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString().trim() };
 }
 
 export function createTransipCloud(options?: CloudOptions): TransipCloud {
   const sessions = new Map<string, TransipSession>();
   const nonces = new Set<string>();
+  const keysOf = new Map<Account, number>();
 
   const definition: CloudDefinition<Account, Extra> = {
     name: 'TransIP',
@@ -96,9 +95,11 @@ export function createTransipCloud(options?: CloudOptions): TransipCloud {
       vpses: [],
     }),
 
-    newToken(_ids, _options, { login }) {
-      const { publicKey, privateKey } = keyPair();
-      return { credential: { login, privateKey }, extra: { publicKey } };
+    newToken(_ids, _options, account) {
+      const nth = keysOf.get(account) ?? 0;
+      keysOf.set(account, nth + 1);
+      const { publicKey, privateKey } = keyPair(nth);
+      return { credential: { login: account.login, privateKey }, extra: { publicKey } };
     },
 
     identify(request, cloud) {
