@@ -172,7 +172,7 @@ describe('what is asked for again', () => {
   });
 
   test('a read on a connection that broke, but not a write: it may have happened', async () => {
-    server.fallback((_request, response) => response.destroy());
+    server.fallback((_request, response) => void response.destroy());
     expect(await failureOf(client.get(WIDGETS, KEY))).toMatchObject({ code: 'KUBE_CONNECTION' });
     expect(server.requests).toHaveLength(4);
     expect(await failureOf(client.replace(WIDGETS, widget('a', 1)))).toMatchObject({
