@@ -52,6 +52,11 @@ describe('verifying a Vultr key', () => {
     expect(outcome).toEqual({ kind: 'sourceNotAllowed', address, detail: error });
   });
 
+  test('an address refusal is one under any status', async () => {
+    const outcome = await verify(answer(403, { error: 'Unauthorized IP address: 192.0.2.1', status: 403 }));
+    expect(outcome).toMatchObject({ kind: 'sourceNotAllowed', address: '192.0.2.1' });
+  });
+
   test('an address refusal that names no address is still no rejection', async () => {
     const outcome = await verify(answer(401, { error: 'Unauthorized IP address', status: 401 }));
     expect(outcome).toEqual({ kind: 'sourceNotAllowed', detail: 'Unauthorized IP address' });

@@ -10,16 +10,16 @@ import { lastFourHint, tokenCharactersProblem } from './token.ts';
 /** Answers other than 200. 429, 408, 5xx and whatever is no JSON never get here (`http.ts`). */
 export const VULTR_ANSWERS: readonly ClassificationRow[] = [
   {
-    status: 401,
     text: /^unauthorized ip address(?:: *(?<address>[0-9a-f.:]*[0-9a-f:]))?/i,
     means: 'sourceNotAllowed',
-    source: 'vultr/vultr-csi#97: {"error":"Unauthorized IP address: 207.246.105.116","status":401}',
+    source:
+      'vultr/vultr-csi#97: {"error":"Unauthorized IP address: 207.246.105.116","status":401}; the text decides',
   },
   {
     status: 401,
     text: /^invalid api token/i,
     means: 'rejected',
-    source: 'apache/libcloud libcloud/test/compute/test_vultr_v2.py and www.vultr.com/api, 401',
+    source: 'apache/libcloud libcloud/test/compute/test_vultr_v2.py `_v2_ssh_keys_UNAUTHORIZED`',
   },
   {
     status: 401,
