@@ -40,6 +40,8 @@ export type Fault =
   | { kind: 'redirect'; status?: number; location: string }
   /** A hostile provider: what the caller authenticated with, in error text and headers, or (200) in every string. */
   | { kind: 'echo'; as: EchoForm; status: number }
+  /** The true answer with every field of one name under another, as if the provider (or its simulation) had changed. */
+  | { kind: 'rename'; from: string; to: string }
   /** Any answer at all. */
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body: string };
 
@@ -96,6 +98,8 @@ function distortOnce(answer: Answer, fault: Fault, voice: FaultVoice, presented:
       return echo(answer, fault.as, fault.status, voice, presented);
     case 'answer':
       return { status: fault.status, headers: fault.headers ?? {}, body: Buffer.from(fault.body) };
+    case 'rename':
+      return { ...answer, body: Buffer.from(rename(answer.body.toString(), fault.from, fault.to)) };
     case 'latency':
     case 'reset':
     case 'truncate':
@@ -104,6 +108,10 @@ function distortOnce(answer: Answer, fault: Fault, voice: FaultVoice, presented:
     case 'wire':
       return answer;
   }
+}
+
+function rename(body: string, from: string, to: string): string {
+  return body.replaceAll(`${JSON.stringify(from)}:`, `${JSON.stringify(to)}:`);
 }
 
 function retryAfter(answer: Answer, value: string | undefined): Answer {
@@ -147,6 +155,11 @@ function echoed(presented: string, form: EchoForm): string {
     case 'separated':
       return Array.from(presented).join('-');
   }
+}
+
+/** Whether the answer's content is the fault's and no longer the cloud's own. */
+export function isInvented(fault: Fault): boolean {
+  return !isWire(fault) && !['latency', 'contentType', 'rename'].includes(fault.kind);
 }
 
 /** How the answer is to be sent: the last fault that says so. */

@@ -12,7 +12,7 @@ import type { Fault, FaultScope } from './faults.ts';
 import type { Ids } from './ids.ts';
 import { serialize, withHeaders } from './answer.ts';
 import { answerControl } from './control.ts';
-import { distort, encoded, wireOf } from './faults.ts';
+import { distort, encoded, isInvented, wireOf } from './faults.ts';
 import { createIds } from './ids.ts';
 
 /** A token (API key, key pair, user with password) and what the cloud knows of it. */
@@ -115,6 +115,8 @@ export interface LogEntry {
   token: number | undefined;
   /** Status of the answer, as far as one was sent. */
   status: number;
+  /** The content of the answer was a fault's, not the cloud's own. */
+  invented: boolean;
   /** Length of the complete answer on the wire, head included; only where a fault cuts it. */
   bytes?: number;
 }
@@ -323,6 +325,7 @@ export function createCloud<Account extends object, Extra extends object>(
       path: request.path,
       token: presented?.index,
       status: told.status,
+      invented: active.some(isInvented),
     };
     cloud.log.push(entry);
     await wait(active.reduce((ms, fault) => ms + (fault.kind === 'latency' ? fault.ms : 0), 0));
