@@ -97,6 +97,11 @@ function copyView(
   const { status, metadata } = account;
   const { copy } = readings;
   const ref = status?.verifiedSecretRef;
+  // Written in this turn, and not in status yet; after a rename the recorded one is still there beside it.
+  const isPresent = copy?.secret.metadata.resourceVersion === place.present?.metadata.resourceVersion;
+  if (copy !== undefined && isPresent && copy.view.fingerprint === record.memory.published && !place.taken) {
+    if (!isRecorded(copy.secret, ref)) return copy.view;
+  }
   const recordedAt = ref && copies.get(formatKey({ namespace: metadata.namespace, name: ref.name }));
   if (status?.credential !== undefined && recordedAt !== undefined && isRecorded(recordedAt, ref)) {
     const { published } = record.memory;

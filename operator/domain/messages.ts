@@ -6,7 +6,7 @@ export interface Help {
   provider: string;
   consoleUrl: string;
   consolePath: string;
-  /** Exact permissions to choose for the wanted access, in words. */
+  /** Exact permissions to choose for the wanted access, in whole sentences. */
   permissions: string;
   access: string;
   secretName: string;
@@ -73,7 +73,8 @@ export function refusalMessage(refusal: Refusal, help: Help): string {
     case 'rejected':
       return sentences(
         `${provider} does not accept the credential in Secret "${help.secretName}": it is invalid, revoked or expired.`,
-        `Create a new one at ${console_(help)} with these permissions: ${help.permissions}, and put it into the Secret.`,
+        `Create a new one at ${consolePage(help)} and put it into the Secret.`,
+        help.permissions,
         says(provider, refusal.detail),
       );
     case 'missingPermission':
@@ -81,7 +82,8 @@ export function refusalMessage(refusal: Refusal, help: Help): string {
         `The credential in Secret "${help.secretName}" is valid but lacks what ${help.access} access needs${
           refusal.missing.length > 0 ? `: ${refusal.missing.join(', ')}` : ''
         }.`,
-        `Grant it at ${console_(help)}, or create a credential with these permissions: ${help.permissions}.`,
+        `Grant it, or create another credential, at ${consolePage(help)}.`,
+        help.permissions,
         says(provider, refusal.detail),
       );
     case 'sourceNotAllowed':
@@ -89,7 +91,7 @@ export function refusalMessage(refusal: Refusal, help: Help): string {
         `${provider} does not accept the credential in Secret "${help.secretName}" from ${
           refusal.address === undefined ? "the operator's address" : `the address ${refusal.address}`
         }.`,
-        `Add the address to the allow-list at ${console_(help)}; it is asked again by itself.`,
+        `Add the address to the allow-list at ${consolePage(help)}; it is asked again by itself.`,
         says(provider, refusal.address === undefined ? refusal.detail : undefined),
       );
     case 'accountLocked':
@@ -101,7 +103,7 @@ export function refusalMessage(refusal: Refusal, help: Help): string {
     case 'malformed':
       return sentences(
         `Secret "${help.secretName}" holds no usable ${provider} credential (${refusal.check}): ${refusal.message}`,
-        `Credentials are made at ${console_(help)}.`,
+        `Credentials are made at ${consolePage(help)}.`,
       );
   }
 }
@@ -110,7 +112,8 @@ export function refusalMessage(refusal: Refusal, help: Help): string {
 export function invalidSecretMessage(problem: string, help: Help): string {
   return sentences(
     `Secret "${help.secretName}" cannot be used as the source of a ${help.provider} credential: ${problem}`,
-    `Credentials are made at ${console_(help)} with these permissions: ${help.permissions}.`,
+    `Credentials are made at ${consolePage(help)}.`,
+    help.permissions,
   );
 }
 
@@ -173,7 +176,7 @@ export function staticMessage(reason: AccountReason, help: Help): string {
     case 'DifferentAccount':
     case 'ReplacementRejected':
     case 'ExpiresSoon':
-      return `The credential in Secret "${help.secretName}" needs attention; look into it at ${console_(help)}.`;
+      return `The credential in Secret "${help.secretName}" needs attention; look into it at ${consolePage(help)}.`;
   }
 }
 
@@ -191,11 +194,12 @@ export function postponedRecheckNote(provider: string): string {
 export function expiringMessage(expiresAt: string, help: Help): string {
   return sentences(
     `The credential expires at ${expiresAt}.`,
-    `Create a new one at ${console_(help)} with these permissions: ${help.permissions}, and put it into Secret "${help.secretName}".`,
+    `Create a new one at ${consolePage(help)} and put it into Secret "${help.secretName}".`,
+    help.permissions,
   );
 }
 
-function console_({ consoleUrl, consolePath }: Help): string {
+function consolePage({ consoleUrl, consolePath }: Help): string {
   return consolePath === '' ? consoleUrl : `${consoleUrl} (${consolePath})`;
 }
 
