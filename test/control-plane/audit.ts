@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 
 /** The part of an audit event (audit.k8s.io/v1) that tests look at. */
 export interface AuditEvent {
@@ -45,11 +44,14 @@ export const WRITE_VERBS = ['create', 'update', 'patch', 'delete', 'deletecollec
  */
 export async function readAuditLog(path: string, filter: RequestFilter = {}): Promise<AuditEvent[]> {
   const requests = new Map<string, AuditEvent>();
-  const lines = createInterface({ input: createReadStream(path), crlfDelay: Infinity });
-  for await (const line of lines) {
-    if (!line.endsWith('}')) continue; // the API server is writing it
-    const event = JSON.parse(line) as AuditEvent;
-    if (matches(event, filter)) requests.set(event.auditID, event);
+  let rest = ''; // the API server is writing what follows the last line break
+  for await (const chunk of createReadStream(path, 'utf8') as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const event = JSON.parse(line) as AuditEvent;
+      if (matches(event, filter)) requests.set(event.auditID, event);
+    }
   }
   return [...requests.values()];
 }

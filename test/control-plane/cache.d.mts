@@ -13,5 +13,10 @@ export const BINARIES: readonly Binary[];
 export function cacheRoot(env?: NodeJS.ProcessEnv): string;
 export function binariesFolder(kubernetes: string, env?: NodeJS.ProcessEnv): string;
 export function isInstalled(path: string): boolean;
-export function withLock<T>(path: string, work: () => Promise<T>, onWait?: () => void): Promise<T>;
+export function withLock<T>(
+  path: string,
+  work: () => Promise<T>,
+  onWait?: () => void,
+  abandonedMs?: number,
+): Promise<T>;
 export const RELEASES: readonly [Release, ...Release[]];

@@ -57,12 +57,12 @@ export function isInstalled(path) {
  * A lock outlives a killed holder as a file: it is taken over at once when the holder's process is gone, and after
  * a minute without a sign of life where that cannot be seen (another PID namespace, a reused process id).
  */
-export async function withLock(path, work, onWait = () => {}) {
+export async function withLock(path, work, onWait = () => {}, abandonedMs = ABANDONED_MS) {
   mkdirSync(dirname(path), { recursive: true });
   const mine = `${path}.${randomUUID()}`;
   writeFileSync(mine, String(process.pid));
   try {
-    await takeLock(path, mine, onWait);
+    await takeLock(path, mine, onWait, abandonedMs);
   } finally {
     rmSync(mine, { force: true });
   }
@@ -75,7 +75,7 @@ export async function withLock(path, work, onWait = () => {}) {
   }
 }
 
-async function takeLock(path, mine, onWait) {
+async function takeLock(path, mine, onWait, abandonedMs) {
   let seen = { mtime: -1, since: 0 };
   for (let waits = 0; !tryLink(mine, path); waits++) {
     if (waits === 1) onWait();
@@ -83,7 +83,7 @@ async function takeLock(path, mine, onWait) {
     if (!holder) continue; // released meanwhile
     // Time without a heartbeat is counted on our own clock: a file's time may come from another machine's.
     if (holder.mtime !== seen.mtime) seen = { mtime: holder.mtime, since: performance.now() };
-    if (!isAlive(holder.pid) || performance.now() - seen.since > ABANDONED_MS) takeAway(path, holder);
+    if (!isAlive(holder.pid) || performance.now() - seen.since > abandonedMs) takeAway(path, holder);
     else await new Promise(resolve => setTimeout(resolve, POLL_MS));
   }
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withLock } from './cache.mjs';
@@ -59,3 +59,10 @@ test('the lock of a killed process is taken over', async () => {
   await expect(mine).resolves.toBe('mine');
   expect(waited).toBe(true);
 }, 30_000);
+
+test('a lock without a sign of life is taken over, though a process has its number', async () => {
+  mkdirSync(join(folder, 'sub'));
+  writeFileSync(lock, String(process.pid));
+
+  await expect(withLock(lock, async () => 'mine', undefined, 100)).resolves.toBe('mine');
+});

@@ -1,4 +1,6 @@
 import { expect, test } from '@jest/globals';
+import { Agent, request } from 'undici';
+import { WRITE_VERBS } from '../control-plane/audit.ts';
 import { createNamespace, sharedControlPlane } from './support/control-plane.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -37,6 +39,37 @@ test(
     await controlPlane.api('DELETE', `/api/v1/namespaces/${namespace}`);
 
     await expect(status(`/api/v1/namespaces/${namespace}`, 404)).resolves.toBe(404);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the requests of a service account are counted',
+  async () => {
+    const namespace = await createNamespace(controlPlane);
+    await controlPlane.api('POST', `/api/v1/namespaces/${namespace}/serviceaccounts`, {
+      metadata: { name: 'counted' },
+    });
+    const token = await controlPlane.serviceAccountToken({ namespace, name: 'counted' });
+    const user = `system:serviceaccount:${namespace}:counted`;
+    const dispatcher = new Agent({ connect: { ca: controlPlane.ca } });
+    const list = async () => {
+      const url = `${controlPlane.server}/api/v1/namespaces/${namespace}/secrets`;
+      const response = await request(url, { dispatcher, headers: { authorization: `Bearer ${token}` } });
+      await response.body.dump();
+    };
+
+    await list();
+    const since = new Date();
+    await list();
+    await list();
+    await dispatcher.close();
+
+    expect(await controlPlane.countRequests({ user })).toBe(3);
+    expect(await controlPlane.countRequests({ user, since, verbs: ['list'], resources: ['secrets'] })).toBe(
+      2,
+    );
+    expect(await controlPlane.countRequests({ user, verbs: WRITE_VERBS })).toBe(0);
   },
   TIMEOUT_MS,
 );
