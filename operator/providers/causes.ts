@@ -36,10 +36,14 @@ export function causeOf(error: unknown): string {
 /** Codes of an error and of what it wraps (`cause`, and the attempts of an AggregateError on several addresses). */
 function errorCodes(error: unknown, depth = 0): string[] {
   if (typeof error !== 'object' || error === null || depth > 3) return [];
-  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown };
+  const { name, code, cause, errors } = error as Partial<
+    Record<'name' | 'code' | 'cause' | 'errors', unknown>
+  >;
   const attempts = Array.isArray(errors) ? (errors as unknown[]) : [];
   return [
     ...(typeof code === 'string' ? [code] : []),
+    // Some errors of undici's parser have no code.
+    ...(name === 'HTTPParserError' ? ['HPE_'] : []),
     ...[cause, ...attempts].flatMap(inner => errorCodes(inner, depth + 1)),
   ];
 }

@@ -20,7 +20,9 @@ describe.each(CONTRACTS)('%s', (name, contract) => {
 
   /** One token for each set of fields that the provider takes, such as a token, or a name and a password. */
   function tokensByFields(): CloudToken[] {
-    const made: CloudToken[] = [undefined, ...contract.rows].map(row => bench.cloud.createToken(row?.token));
+    const made = [undefined, ...contract.rows].map(
+      (row): CloudToken => bench.cloud.createToken(row?.token) as CloudToken,
+    );
     return [...new Map(made.map(token => [Object.keys(token.credential).sort().join(), token])).values()];
   }
 
