@@ -12,11 +12,11 @@ import type { Credential, Provider } from '../providers/provider.ts';
 import { beginCheck } from './check.ts';
 import { type AccountRecord, type Context, recordOf } from './context.ts';
 import { buildCopy, inspectCopy, removeCopy, writeCopy } from './copy.ts';
+import { equalJson } from './equal-json.ts';
 import { observe, placeOf, type Readings, referenceOf } from './observe.ts';
 import { CLOUD_ACCOUNTS, SECRETS, type Secret, slimAccount, slimSecret } from './resources.ts';
 import { readSource } from './source.ts';
 import { copyNameOf } from './spec.ts';
-import { isDeepStrictEqual } from 'node:util';
 
 /** More steps than any path has: a bug must not spin. */
 const MAX_STEPS = 25;
@@ -221,7 +221,7 @@ async function writeStatus(turn: Turn, status: CloudAccountStatus): Promise<bool
   const { context, account, record, readings } = turn;
   const { metadata } = account;
   const before = account.status ?? {};
-  if (isDeepStrictEqual(before, status)) return true;
+  if (equalJson(before, status)) return true;
   const { name, namespace, resourceVersion } = metadata;
   const object = {
     apiVersion: `${GROUP}/${VERSION}`,
