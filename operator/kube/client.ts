@@ -22,6 +22,11 @@ export interface KubeClientOptions {
   connections?: number;
   /** Time limit of a call when it brings none, waiting and retries included; 30 s by default. */
   timeoutMs?: number;
+  /**
+   * Age at which token, certificate and CA files are read again; a minute by default, as in client-go: a kubelet
+   * renews a service account token at 80 % of its life. After a 401 or a failed connection they are read at once.
+   */
+  rereadMs?: number;
   /** Shown in the API server's audit log. */
   userAgent?: string;
   /** Faults while files or plugins of the kubeconfig are read again; calls go on with what there was. */
@@ -152,6 +157,7 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
   const transport = createTransport({
     credentials: createCredentialSource(kubeConfig),
     connections: options.connections ?? 32,
+    rereadMs: options.rereadMs ?? 60_000,
     onFault: options.onFault,
   });
 

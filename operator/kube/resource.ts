@@ -47,12 +47,17 @@ export interface KubeObject {
   metadata: ObjectMeta;
 }
 
-/** An object that the caller is about to write: uid and resourceVersion come from the API server. */
-export interface ObjectInput {
+interface ObjectHead {
   apiVersion?: string;
   kind?: string;
   metadata: Partial<Omit<ObjectMeta, 'name'>> & { name: string };
 }
+
+/**
+ * An object that the caller is about to write: uid and resourceVersion come from the API server. The second form is
+ * for literals with fields of their own.
+ */
+export type ObjectInput = ObjectHead | (ObjectHead & Record<string, unknown>);
 
 /** `namespace/name`, or `name` for a cluster-scoped object. */
 export function keyOf(object: { metadata: { namespace?: string; name: string } }): string {

@@ -9,6 +9,8 @@ export interface TransportOptions {
   credentials: CredentialSource;
   /** Connections for calls. Watches have a pool of their own, without a limit: each holds one for minutes. */
   connections: number;
+  /** Age at which files of the kubeconfig are read again, in milliseconds. */
+  rereadMs: number;
   /** What went wrong while credentials were read again in the background. */
   onFault?: ((error: KubeError) => void) | undefined;
 }
@@ -39,8 +41,6 @@ interface Connection {
   streams: Dispatcher;
 }
 
-/** As client-go: a kubelet rotates a service account token at 80 % of its life, so a minute is soon enough. */
-const REREAD_MS = 60_000;
 /** After a failed connection or a 401 files are read at once, but not by each of a thousand calls. */
 const REREAD_AFTER_FAULT_MS = 1000;
 /** A longer `Retry-After` is the caller's to wait for: its work queue does not hold a worker meanwhile. */
@@ -55,11 +55,11 @@ export function createTransport(options: TransportOptions): Transport {
   let readAt = -Infinity;
   let closed = false;
 
-  /** The current connection; files are read again in the background once they are a minute old. */
+  /** The current connection; files are read again in the background once they are due. */
   function connect(): Connection | Promise<Connection> {
     if (closed) throw new KubeError('KUBE_ABORTED', 'the client is closed');
     if (connection === undefined) return reread('due');
-    if (performance.now() - readAt > REREAD_MS) reread('due').catch(reportFault);
+    if (performance.now() - readAt > options.rereadMs) reread('due').catch(reportFault);
     return connection;
   }
 
