@@ -212,6 +212,22 @@ describe('a provider that asks to be left alone', () => {
     expect(await check('b')).toEqual({ kind: 'accepted' });
   });
 
+  test('is believed to mean one credential, until two meet it, where its limit is not known', async () => {
+    let elapsed = 0;
+    start({ budget: { ...FREE, scope: 'unknown' } }, { elapsed: () => elapsed });
+    const refused = { status: 429, headers: { 'retry-after': '600' } };
+    server.answer = path => (path === '/good' ? { status: 200 } : refused);
+    expect(await check('a')).toMatchObject({ kind: 'throttled' });
+    expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 600_000 });
+    expect(await check('good')).toEqual({ kind: 'accepted' });
+    expect(await check('b')).toEqual({ kind: 'throttled', retryAfterMs: 600_000 });
+    expect(await check('good')).toEqual({ kind: 'throttled', retryAfterMs: 60_000 });
+    expect(server.paths).toEqual(['/a', '/good', '/b']);
+    elapsed = 60_000;
+    expect(await check('good')).toEqual({ kind: 'accepted' });
+    expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 540_000 });
+  });
+
   test('without saying for how long is left alone for 10 s', async () => {
     start({}, { elapsed: () => 0 });
     server.answer = () => ({ status: 429 });

@@ -74,7 +74,7 @@ export const hostinger: Provider = {
   },
   // Limits exist, figures are not published, and exceeding them repeatedly blocks the address (openapi.json, "Rate
   // Limiting"): so all accounts share one careful bucket.
-  budget: { scope: 'egress', ratePerSecond: 5, burst: 50 },
+  budget: { scope: 'unknown', ratePerSecond: 5, burst: 50 },
   origins: { api: 'https://developers.hostinger.com' },
   checkShape,
   hint,

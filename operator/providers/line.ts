@@ -1,11 +1,11 @@
 import type { NotDefinitive } from './http.ts';
+import type { Budget } from './provider.ts';
 import type { Buckets } from './budget.ts';
 
 export interface LineOptions {
   /** Checks at the same time. */
   concurrency: number;
-  /** Whose budget it is: each credential's own, or one for all (the address that we call from). */
-  scope: 'credential' | 'egress';
+  scope: Budget['scope'];
   buckets: Buckets;
 }
 
@@ -38,7 +38,12 @@ interface Waiting {
   gone: boolean;
 }
 
-const EVERYBODY = 'egress';
+const EVERYBODY = 'everybody';
+/**
+ * For how long two credentials that met a 429 hold up all others where the scope of the limit is not known: long enough
+ * not to hammer a provider that counts by address, short enough for those that only had bad company.
+ */
+const SUSPECTED_MS = 60_000;
 /** setTimeout fires at once beyond 2^31-1 ms; looking again costs nothing. */
 const MAX_TIMER_MS = 60_000;
 
@@ -47,16 +52,29 @@ export function createLine({ concurrency, scope, buckets }: LineOptions): Line {
   let head = 0;
   let running = 0;
   let timer: NodeJS.Timeout | undefined;
+  let lastBlocked = EVERYBODY;
 
+  /** Whose bucket the calls of a credential are taken from. */
   function bucketKey(credentialKey: string): string {
-    return scope === 'egress' ? EVERYBODY : credentialKey;
+    return scope === 'credential' ? credentialKey : EVERYBODY;
   }
 
-  /** Why this credential will not be checked soon; waiting for everybody's budget is no reason. */
+  /** Why this credential will not be checked soon; that everybody's budget is used up is no reason, only a wait. */
   function refusal(key: string): Place | undefined {
-    const wait = buckets.wait(bucketKey(key));
-    if (wait === undefined || (scope === 'egress' && !wait.blocked)) return undefined;
+    const own = buckets.wait(key);
+    const all = scope === 'credential' ? undefined : buckets.wait(EVERYBODY);
+    const wait = all?.blocked === true ? all : own;
+    if (wait === undefined) return undefined;
     return { kind: 'refused', outcome: { kind: 'throttled', retryAfterMs: Math.ceil(wait.waitMs) } };
+  }
+
+  function block(key: string, ms: number): void {
+    if (scope === 'egress') return buckets.block(EVERYBODY, ms);
+    buckets.block(key, ms);
+    if (scope !== 'unknown') return;
+    const alsoBlocked = lastBlocked !== key && buckets.wait(lastBlocked)?.blocked === true;
+    if (alsoBlocked) buckets.block(EVERYBODY, Math.min(ms, SUSPECTED_MS));
+    lastBlocked = key;
   }
 
   function pump(): void {
@@ -125,10 +143,10 @@ export function createLine({ concurrency, scope, buckets }: LineOptions): Line {
   return {
     enter,
     block: (key, ms) => {
-      buckets.block(bucketKey(key), ms);
+      block(key, ms);
       // Those in line behind it learn it now, and not one by one as places get free.
       for (const entry of waiting.slice(head)) {
-        const concerned = !entry.gone && (scope === 'egress' || entry.key === key);
+        const concerned = !entry.gone && (scope !== 'credential' || entry.key === key);
         const refused = concerned ? refusal(entry.key) : undefined;
         if (refused !== undefined) entry.decide(refused);
       }

@@ -30,8 +30,12 @@ export interface Guide {
 
 /** Request budget of a provider: buckets start full. Source: the provider's own limit, or 5/s with bursts of 50. */
 export interface Budget {
-  /** `credential`: one bucket per credential. `egress`: one for all accounts of the provider. */
-  scope: 'credential' | 'egress';
+  /**
+   * `credential`: one bucket per credential. `egress`: one for all accounts of the provider, because it counts by the
+   * address that we call from. `unknown`: one for all, but a 429 holds up its own credential only, until another
+   * credential meets one as well.
+   */
+  scope: 'credential' | 'egress' | 'unknown';
   ratePerSecond: number;
   burst: number;
 }

@@ -251,7 +251,7 @@ export const upcloud: Provider = {
     ],
   },
   // No limit is documented: gentle, and shared by all accounts, since it may count by caller.
-  budget: { scope: 'egress', ratePerSecond: 5, burst: 50 },
+  budget: { scope: 'unknown', ratePerSecond: 5, burst: 50 },
   origins: { api: 'https://api.upcloud.com' },
   checkShape,
   hint,
