@@ -5,8 +5,8 @@ import type { Outcome } from '../domain/outcome.ts';
 import type { Checker, CheckerOptions } from './checker.ts';
 import { createChecker } from './checker.ts';
 import type { Budget, Credential, Provider } from './provider.ts';
-import type { ScriptedServer } from './scripted-server.ts';
-import { startScriptedServer } from './scripted-server.ts';
+import type { ScriptedServer } from './scripted-server.test-support.ts';
+import { startScriptedServer } from './scripted-server.test-support.ts';
 
 const REQUEST = { access: 'ReadWrite', depth: 'first' } as const;
 const FREE: Budget = { scope: 'credential', ratePerSecond: 1000, burst: 1000 };

@@ -4,8 +4,8 @@ import { gzipSync } from 'node:zlib';
 import type { CallContext } from './http.ts';
 import { createProviderHttp } from './http.ts';
 import type { ProviderAnswer, ProviderRequest } from './http.ts';
-import type { ScriptedAnswer, ScriptedServer } from './scripted-server.ts';
-import { startScriptedServer } from './scripted-server.ts';
+import type { ScriptedAnswer, ScriptedServer } from './scripted-server.test-support.ts';
+import { startScriptedServer } from './scripted-server.test-support.ts';
 import type { Transport } from './transport.ts';
 import { createTransport } from './transport.ts';
 

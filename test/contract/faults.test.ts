@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 
 import type { Outcome } from '../../operator/domain/outcome.ts';
 import { PROVIDERS } from '../../operator/providers/index.ts';
@@ -7,6 +7,9 @@ import type { Encoding, Framing } from '../clouds/answer.ts';
 import type { Fault } from '../clouds/faults.ts';
 import type { Bench } from './support.ts';
 import { CONTRACTS, isRefusal, startBench } from './support.ts';
+
+// Slow machines: many small calls in one test.
+jest.setTimeout(60_000);
 
 /** Every fault, and the outcome of a check that meets it with its first call. */
 const FAULTS: readonly (readonly [name: string, fault: Fault, expected: object])[] = [

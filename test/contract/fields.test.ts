@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 
 import type { ProviderName } from '../../operator/api/names.ts';
 import { PROVIDERS } from '../../operator/providers/index.ts';
@@ -8,6 +8,9 @@ import type { Uses } from './fields.ts';
 import { watched } from './fields.ts';
 import type { AnyContract } from './support.ts';
 import { CONTRACTS, startBench } from './support.ts';
+
+// Slow machines: many small calls in one test.
+jest.setTimeout(60_000);
 
 const TOKEN_INFO_SOURCE =
   'digitalocean/doctl do/oauth.go: an endpoint of the console that the official CLI uses; in no document';

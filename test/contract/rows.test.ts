@@ -1,10 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 
 import { PROVIDER_NAMES } from '../../operator/api/names.ts';
 import { PROVIDERS } from '../../operator/providers/index.ts';
 import type { Credential } from '../../operator/providers/provider.ts';
 import type { Bench } from './support.ts';
 import { CONTRACTS, startBench } from './support.ts';
+
+// Slow machines: many small calls in one test.
+jest.setTimeout(60_000);
 
 test('every provider has a contract', () => {
   expect(CONTRACTS.map(([name]) => name).sort()).toEqual([...PROVIDER_NAMES].sort());

@@ -1,10 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 
 import { PROVIDERS } from '../../operator/providers/index.ts';
 import type { EchoForm } from '../clouds/faults.ts';
 import type { CloudToken } from '../clouds/kit.ts';
 import type { Bench } from './support.ts';
 import { CONTRACTS, startBench } from './support.ts';
+
+// Slow machines: many small calls in one test.
+jest.setTimeout(60_000);
 
 const FORMS: readonly EchoForm[] = ['plain', 'base64', 'url', 'json', 'html', 'separated'];
 const STATUSES = [200, 400, 401, 403, 404, 409, 422, 429, 503] as const;

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { createServer as createHttpServer } from 'node:http';
@@ -10,6 +10,9 @@ import type { Outcome } from '../../operator/domain/outcome.ts';
 import type { CheckerOptions } from '../../operator/providers/checker.ts';
 import { createChecker } from '../../operator/providers/checker.ts';
 import { createAuthority, issueCertificate } from '../control-plane/certificates.ts';
+
+// Slow machines: many small calls in one test.
+jest.setTimeout(60_000);
 
 const authority = createAuthority('test-ca');
 const closing: (() => Promise<unknown>)[] = [];
