@@ -1,5 +1,6 @@
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 
@@ -40,9 +41,13 @@ const lateBuiltins: esbuild.Plugin = {
   },
 };
 
-/** Writes one ESM file that depends on nothing but Node. The same sources give the same bytes. */
+/**
+ * Writes one ESM file that depends on nothing but Node. The same sources give the same bytes. Each file is renamed into
+ * place: two demos that start at the same time never run half of it.
+ */
 export async function bundle({ entry, outfile }: BundleOptions): Promise<void> {
-  await esbuild.build({
+  const { outputFiles } = await esbuild.build({
+    write: false,
     absWorkingDir: root,
     entryPoints: [entry],
     outfile,
@@ -58,6 +63,12 @@ export async function bundle({ entry, outfile }: BundleOptions): Promise<void> {
     plugins: [lateBuiltins],
     logLevel: 'warning',
   });
+  mkdirSync(dirname(resolve(root, outfile)), { recursive: true });
+  for (const { path, contents } of outputFiles) {
+    const temporary = `${path}.${process.pid}.tmp`;
+    writeFileSync(temporary, contents);
+    renameSync(temporary, path);
+  }
 }
 
 if (import.meta.main) await bundle({ entry: 'operator/main.ts', outfile: 'dist/operator.mjs' });
