@@ -10,7 +10,7 @@ import { lastFourHint, tokenCharactersProblem } from './token.ts';
 
 /**
  * Answers of `GET /v2/account` other than 200. 429, 408, 5xx and whatever is no JSON never get here (`http.ts`).
- * By status, not by `id`: live ids vary and may be empty (digitalocean/godo issues).
+ * By status, not by `id`: live ids vary (`internal_server_error`, `service_unavailable`) and may be empty.
  */
 export const DIGITALOCEAN_ANSWERS: readonly ClassificationRow[] = [
   {
