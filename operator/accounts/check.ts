@@ -34,7 +34,6 @@ export function beginCheck(
   const checking: NonNullable<AccountRecord['memory']['checking']> = { which, question };
   record.memory.checking = checking;
   record.abort = new AbortController();
-  record.held = { question, credential };
   let startedAt = clock.now();
   const onStart = (): void => {
     startedAt = clock.now();
@@ -57,7 +56,7 @@ export function beginCheck(
       ...(recheck !== undefined && { recheck }),
     };
     record.memory = remember(record.memory, result, clock.random());
-    if (verdict.kind !== 'accepted') delete record.held;
+    if (which === 'candidate' && verdict.kind === 'accepted') record.accepted = { question, credential };
     delete record.abort;
     queue.add(key);
   };

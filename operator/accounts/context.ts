@@ -24,8 +24,8 @@ export interface AccountRecord {
   memory: Memory;
   /** The source as last read, without its bytes: saves reading it again while nothing changed. */
   source?: { reference: string; view: SourceReading['view'] };
-  /** Bytes of the check that is under way or waits to be published. */
-  held?: { question: string; credential: Credential };
+  /** Bytes of an accepted candidate until they are published. */
+  accepted?: { question: string; credential: Credential };
   /** The name of the copy was looked up, so that a foreign Secret of that name is known. */
   lookedUp?: string;
   /** When writing the copy is tried again, and how often it failed. */

@@ -1,11 +1,9 @@
 import type { CloudAccount } from '../api/cloudaccount.generated.ts';
 import { VERIFIED_SECRET_TYPE } from '../api/names.ts';
 import type { SourceView } from '../domain/facts.ts';
-import type { KubeClient } from '../kube/client.ts';
-import { isNotFound } from '../kube/errors.ts';
 import type { Credential, CredentialField, Provider } from '../providers/provider.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import { SECRETS, type Secret } from './resources.ts';
+import type { Secret } from './resources.ts';
 
 /** Secrets that are somebody's machinery; letting an account read them would hand them to whoever edits accounts. */
 const REFUSED_TYPES: Readonly<Record<string, string>> = {
@@ -16,35 +14,26 @@ const REFUSED_TYPES: Readonly<Record<string, string>> = {
   'helm.sh/release.v1': 'it is a release record of Helm.',
 };
 
-/** The source as it was read; `secret` and `credential` never outlive the turn. */
+/** The source as it was read; the bytes never outlive the turn. */
 export interface SourceReading {
   view: Exclude<SourceView, { state: 'unread' }>;
-  secret?: Secret;
   credential?: Credential;
 }
 
-/** Reads the user's Secret by name. It is never written. */
-export async function readSource(
-  client: KubeClient,
-  account: CloudAccount,
+/** What the user's Secret holds; undefined: it does not exist. */
+export function inspectSource(
+  secret: Secret | undefined,
+  { spec: { credentialsSecretRef } }: CloudAccount,
   provider: Provider,
   fingerprint: Fingerprint,
-): Promise<SourceReading> {
-  const { namespace } = account.metadata;
-  let secret: Secret;
-  try {
-    secret = await client.get<Secret>(SECRETS, { namespace, name: account.spec.credentialsSecretRef.name });
-  } catch (error) {
-    if (isNotFound(error)) return { view: { state: 'missing' } };
-    throw error;
-  }
+): SourceReading {
+  if (secret === undefined) return { view: { state: 'missing' } };
   const { uid, resourceVersion } = secret.metadata;
   const revision = { uid, resourceVersion };
-  const refused = REFUSED_TYPES[secret.type ?? ''];
-  if (refused !== undefined) return { view: { state: 'invalid', revision, message: refused }, secret };
-  const found = extractCredential(secret, provider, account.spec.credentialsSecretRef.keys ?? {});
-  if (typeof found === 'string') return { view: { state: 'invalid', revision, message: found }, secret };
-  return { view: { state: 'read', revision, fingerprint: fingerprint(found) }, secret, credential: found };
+  const found =
+    REFUSED_TYPES[secret.type ?? ''] ?? extractCredential(secret, provider, credentialsSecretRef.keys ?? {});
+  if (typeof found === 'string') return { view: { state: 'invalid', revision, message: found } };
+  return { view: { state: 'read', revision, fingerprint: fingerprint(found) }, credential: found };
 }
 
 /**

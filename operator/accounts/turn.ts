@@ -1,0 +1,49 @@
+import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import { GROUP, VERIFIED_SECRET_TYPE, VERSION } from '../api/names.ts';
+import type { Transition } from '../domain/transitions.ts';
+import { isNotFound } from '../kube/errors.ts';
+import { formatKey } from '../kube/resource.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { AccountRecord, Context } from './context.ts';
+import type { Readings } from './observe.ts';
+import { SECRETS, type Secret, slimSecret } from './resources.ts';
+
+/** One account in the hands of a worker. */
+export interface Turn {
+  context: Context;
+  account: CloudAccount;
+  provider: Provider;
+  record: AccountRecord;
+  readings: Readings;
+}
+
+/** Reads a Secret of the account's namespace, and lets the store that it belongs to know. */
+export async function fetchSecret({ context, account }: Turn, name: string): Promise<Secret | undefined> {
+  const { client, copies, sources } = context;
+  const key = { namespace: account.metadata.namespace, name };
+  try {
+    const secret = await client.get<Secret>(SECRETS, key);
+    rememberSecret(context, secret);
+    return secret;
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    for (const store of [copies, sources]) {
+      const seen = store.get(formatKey(key));
+      if (seen !== undefined) store.remove(formatKey(key), seen.metadata.resourceVersion);
+    }
+    return undefined;
+  }
+}
+
+/** What the watch dropped before an account referred to it, or what we wrote, is followed from now on. */
+export function rememberSecret({ copies, sources }: Context, secret: Secret): void {
+  (secret.type === VERIFIED_SECRET_TYPE ? copies : sources).remember(slimSecret(secret));
+}
+
+/** Tells people of it, as an event of the account. */
+export function announce({ context, account }: Turn, { type, reason, note }: Transition): void {
+  const { name, namespace, uid, resourceVersion } = account.metadata;
+  const apiVersion = `${GROUP}/${VERSION}`;
+  const regarding = { apiVersion, kind: 'CloudAccount', namespace, name, uid, resourceVersion };
+  context.events.record(regarding, { type, reason, action: 'Verify', note });
+}
