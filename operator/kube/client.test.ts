@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import http from 'node:http';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net, { type AddressInfo } from 'node:net';
@@ -19,6 +19,8 @@ import {
   type ScriptedServer,
   type Widget,
 } from './testing/scripted-server.ts';
+
+jest.setTimeout(30_000);
 
 const KEY = { namespace: 'ns', name: 'a' };
 const SECRETS = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true };
@@ -219,8 +221,10 @@ describe('time limits', () => {
       code: 'KUBE_TIMEOUT',
     });
     await hanging;
-    // The one that was given up in line is never sent.
-    expect(server.requests).toHaveLength(1);
+    server.fallback((_request, response) => answer(response, 200, widget('a', 1)));
+    await client.get(WIDGETS, { ...KEY, name: 'last' });
+    // The one that was given up in line was never sent, though the last one stood behind it.
+    expect(server.requests.map(request => request.path.split('/').at(-1))).toEqual(['a', 'last']);
   });
 
   test('a server that never accepts', async () => {
@@ -257,7 +261,7 @@ describe('time limits', () => {
     const startedAt = performance.now();
     abort.abort();
     expect((await waiting).code).toBe('KUBE_ABORTED');
-    expect(performance.now() - startedAt).toBeLessThan(2000);
+    expect(performance.now() - startedAt).toBeLessThan(4000);
   });
 });
 

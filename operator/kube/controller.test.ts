@@ -1,8 +1,10 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { runController } from './controller.ts';
 import { KubeError } from './errors.ts';
 import { until } from './testing/scripted-server.ts';
 import { createWorkQueue, type WorkQueue } from './work-queue.ts';
+
+jest.setTimeout(30_000);
 
 let queue: WorkQueue;
 let stop: AbortController;

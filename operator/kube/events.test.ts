@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createKubeClient, type KubeClient } from './client.ts';
 import {
   createEventRecorder,
@@ -14,6 +14,8 @@ import {
   until,
   type ScriptedServer,
 } from './testing/scripted-server.ts';
+
+jest.setTimeout(30_000);
 
 const REGARDING = { apiVersion: 'example.com/v1', kind: 'Widget', namespace: 'ns', name: 'w', uid: 'uid-w' };
 const NOTE: EventNote = { type: 'Normal', reason: 'Verified', action: 'Verify', note: 'It works.' };

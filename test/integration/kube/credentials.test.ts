@@ -1,6 +1,8 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createPrivateKey, sign } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKubeClient, type KubeClient, type KubeClientOptions } from '../../../operator/kube/client.ts';
@@ -171,6 +173,82 @@ describe('whom the client believes', () => {
     await expect(whoAmI(await withName('elsewhere.example'))).rejects.toMatchObject({
       code: 'KUBE_CONNECTION',
     });
+  });
+});
+
+describe('proxy-url', () => {
+  /** A wire to the API server, once the client has said what `answer` waits for. */
+  async function startProxy(serve: (client: net.Socket, connect: (port: number) => net.Socket) => void) {
+    const passed: number[] = [];
+    const sockets = new Set<net.Socket>();
+    const server = net.createServer(client => {
+      client.on('error', () => undefined);
+      sockets.add(client);
+      serve(client, port => {
+        passed.push(port);
+        const upstream = net.connect(port, '127.0.0.1');
+        upstream.on('error', () => client.destroy());
+        client.on('close', () => upstream.destroy());
+        client.pipe(upstream).pipe(client);
+        return upstream;
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const close = async (): Promise<void> => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    };
+    return { port: (server.address() as AddressInfo).port, passed, close };
+  }
+
+  const CONNECT: Parameters<typeof startProxy>[0] = (client, connect) => {
+    client.once('data', (chunk: Buffer) => {
+      const port = /^CONNECT 127\.0\.0\.1:(\d+) /.exec(chunk.toString())?.[1];
+      client.write('HTTP/1.1 200 OK\r\n\r\n');
+      connect(Number(port));
+    });
+  };
+
+  /** RFC 1928, without authentication: greeting, then a request for an IPv4 address. */
+  const SOCKS5: Parameters<typeof startProxy>[0] = (client, connect) => {
+    client.once('data', () => {
+      client.write(Buffer.of(5, 0));
+      client.once('data', (request: Buffer) => {
+        client.write(Buffer.of(5, 0, 0, 1, 127, 0, 0, 1, 0, 0));
+        connect(request.readUInt16BE(request.length - 2));
+      });
+    });
+  };
+
+  test.each([
+    ['http', CONNECT],
+    ['socks5', SOCKS5],
+  ])('%s: TLS goes to the API server itself, for calls and watches', async (scheme, serve) => {
+    const proxy = await startProxy(serve);
+    const { cert, key } = controlPlane.issueCertificate('proxied', { groups: ['system:masters'] });
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const path = await writeKubeconfig({
+      cluster: {
+        'certificate-authority-data': base64(controlPlane.ca),
+        'proxy-url': `${scheme}://127.0.0.1:${proxy.port}`,
+      },
+      user: { 'client-certificate-data': base64(cert), 'client-key-data': base64(key) },
+    });
+    const client = await clientFrom(path);
+    const namespace = await createNamespace(controlPlane, 'kube');
+    const watched = watchConfigMaps(client, namespace);
+    try {
+      expect(await whoAmI(client)).toBe('proxied');
+      await client.create(CONFIG_MAPS, configMap(namespace, 'a'));
+      await until(() => watched.store.get(`${namespace}/a`) !== undefined);
+      expect(new Set(proxy.passed)).toEqual(new Set([Number(new URL(controlPlane.server).port)]));
+    } finally {
+      await watched.stop();
+      await client.close();
+      await proxy.close();
+    }
   });
 });
 
