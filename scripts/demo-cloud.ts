@@ -161,7 +161,14 @@ async function setFault(demo: Demo, what: string, kind: string | undefined): Pro
   cloudOf(state.clouds, provider);
   const scope = { provider, ...(account && { account: account.name }) };
   const whom = account === undefined ? `all accounts at ${provider}` : `${account.name} at ${provider} alone`;
-  state.faults = state.faults.filter(fault => fault.provider !== provider || fault.account !== scope.account);
+  const others = state.faults.filter(fault => fault.provider !== provider || fault.account !== scope.account);
+  if (kind === undefined && others.length === state.faults.length) {
+    const isDown = others.some(fault => fault.provider === provider && fault.account === undefined);
+    throw new UsageError(
+      `${account?.name ?? provider} is not down${isDown ? `, but all of ${provider} is: npm run demo:cloud -- up ${provider}` : ''}`,
+    );
+  }
+  state.faults = others;
   if (kind !== undefined) state.faults.push({ ...scope, kind });
   writeState(demo.dir, state);
   await applyFaults(state, provider);

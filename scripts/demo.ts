@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { ProviderName } from '../operator/api/names.ts';
@@ -259,14 +259,19 @@ async function applySecret(
 
 function failureText(failures: readonly Failure[], total: number): string {
   const lines = failures.flatMap(({ name, meant, shown, message }) => [
-    `${cross()} ${name} is meant to show ${meant} but shows ${shown}`,
-    ...(message === '' ? [] : [`  ${message}`]),
+    `${styleText('red', '✗', { stream: process.stdout })} ${name} is meant to show ${meant} but shows ${shown}`,
+    ...wrap(message).map(line => `  ${line}`),
   ]);
+  const names = failures.map(({ name }) => name).join(', ');
   return [
     ...lines,
-    `${failures.length} of ${total} examples do not show what they are meant to show: ` +
-      failures.map(({ name }) => name).join(', '),
+    '',
+    `${failures.length} of ${total} examples show something else than meant: ${names}`,
   ].join('\n');
+}
+
+function wrap(text: string): string[] {
+  return text.match(/.{1,96}(?:\s|$)/g) ?? [];
 }
 
 /** Prints what changes, and the table when that came to rest. Ends only with an error. */
@@ -306,6 +311,8 @@ function placeOf(dir: string, controlPlane: ControlPlane): Place {
     dir,
     kubectl: quote(inside.startsWith('..') ? path : inside),
     builtKubectl: controlPlane.kubectl,
+    // Demos elsewhere are not found by themselves.
+    cloud: dirname(dir) === base ? 'npm run demo:cloud --' : `npm run demo:cloud -- --dir ${quote(dir)}`,
   };
 }
 
@@ -318,10 +325,6 @@ async function done(what: string, work: () => Promise<void>): Promise<void> {
 function tick(what: string, started: number): void {
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   say(`  ${styleText('green', '✓', { stream: process.stdout })} ${what.padEnd(82)} ${seconds.padStart(6)} s`);
-}
-
-function cross(): string {
-  return styleText('red', '✗', { stream: process.stdout });
 }
 
 function say(line: string): void {

@@ -7,8 +7,8 @@ import type { DemoState } from './folder.ts';
 export const FAULTS: Record<string, { fault: Fault; about: string }> = {
   reset: { fault: { kind: 'reset' }, about: 'every connection is reset' },
   hang: { fault: { kind: 'hang' }, about: 'connections stay open and silent' },
-  '500': { fault: { kind: 'status', status: 500 }, about: 'every call is answered with 500' },
-  '429': { fault: { kind: 'throttle', retryAfter: '60' }, about: '429, try again after 60 s' },
+  error: { fault: { kind: 'status', status: 500 }, about: 'every call is answered with 500' },
+  throttle: { fault: { kind: 'throttle', retryAfter: '60' }, about: '429, try again after 60 s' },
   maintenance: { fault: { kind: 'maintenance' }, about: "the provider's maintenance answer" },
   html: { fault: { kind: 'html', status: 502 }, about: "a gateway's HTML page" },
 };

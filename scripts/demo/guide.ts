@@ -11,6 +11,8 @@ export interface Place {
   kubectl: string;
   /** Absolute path of the kubectl that was built with the control plane. */
   builtKubectl: string;
+  /** How to call `demo:cloud` for this demo, without its command. */
+  cloud: string;
 }
 
 export function heading(text: string): string {
@@ -30,10 +32,13 @@ export function meaning(examples: readonly Example[]): string {
 }
 
 /** How to reach the cluster, and things to try; every line that is indented by four can be copied as it is. */
-export function guide({ dir, kubectl, builtKubectl }: Place, real: readonly ProviderName[]): string {
+export function guide(
+  { dir, kubectl, builtKubectl, cloud: demoCloud }: Place,
+  real: readonly ProviderName[],
+): string {
   const recheck = (name: string) =>
     `${kubectl} annotate cacct ${name} --overwrite strackt.io/recheck-requested="$(date +%s)"`;
-  const cloud = (args: string) => `npm run demo:cloud -- ${args}`;
+  const cloud = (args: string) => `${demoCloud} ${args}`;
   const simulated = (provider: ProviderName, ...lines: string[]) => (real.includes(provider) ? [] : lines);
   return [
     heading('Reach the cluster'),
@@ -48,7 +53,9 @@ export function guide({ dir, kubectl, builtKubectl }: Place, real: readonly Prov
       '  Revoke a token. Three refusals take the account down, not one (5 and 10 s apart here, not minutes):',
       ...commands(cloud('revoke digitalocean'), recheck('digitalocean')),
       '  Put a new token into the Secret. It is noticed and checked at once:',
-      ...commands(`npm run -s demo:cloud -- token digitalocean | ${kubectl} apply --server-side -f -`),
+      ...commands(
+        `${demoCloud.replace('run', 'run -s')} token digitalocean | ${kubectl} apply --server-side -f -`,
+      ),
     ),
     ...simulated(
       'Hetzner',
