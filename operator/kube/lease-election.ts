@@ -92,7 +92,7 @@ export function seeChange(candidacy: Candidacy, lease: Lease, now: number): Cand
   return see(candidacy, lease, now);
 }
 
-/** The answer to a write of `nextWrite` that was sent at `sentAt`: the lease is held from then on. */
+/** The answer to a write that was sent at `sentAt`: the lease is held from then on. */
 export function granted(candidacy: Candidacy, lease: Lease, sentAt: number, now: number): Candidacy {
   // Counted from before the request: the answer may have been long on its way, and the others count from its arrival.
   return { ...see(candidacy, lease, now), heldSince: sentAt };
@@ -113,8 +113,8 @@ export function freeFrom(candidacy: Candidacy): number {
   return seen.at + (seconds === undefined ? timing.leaseDurationMs : seconds * 1_000);
 }
 
-/** What is to be written to take or to keep the lease; undefined while another one holds it. */
-export function nextWrite(candidacy: Candidacy, now: number, wallClock: Date): LeaseInput | undefined {
+/** What is to be written to take the lease, or to keep one of which nobody knows yet; undefined: another one holds it. */
+export function acquisition(candidacy: Candidacy, now: number, wallClock: Date): LeaseInput | undefined {
   if (now < freeFrom(candidacy)) return undefined;
   const { seen, missing, identity, key, timing } = candidacy;
   const before = seen?.lease.spec;
@@ -128,6 +128,11 @@ export function nextWrite(candidacy: Candidacy, now: number, wallClock: Date): L
     leaseTransitions: (before?.leaseTransitions ?? 0) + (isRenewal || before === undefined ? 0 : 1),
   };
   return { metadata: seen === undefined || missing ? key : seen.lease.metadata, spec };
+}
+
+/** What is to be written by the leader; undefined: it leads no more. A lease that was somebody else's meanwhile is lost. */
+export function renewal(candidacy: Candidacy, now: number, wallClock: Date): LeaseInput | undefined {
+  return now < leadsUntil(candidacy) ? acquisition(candidacy, now, wallClock) : undefined;
 }
 
 /** What gives the lease back, so that another one begins at once; undefined when it is not held. */

@@ -14,6 +14,7 @@ interface StoredLease extends KubeObject {
 interface LeaseServer {
   lease: StoredLease | undefined;
   writes: number;
+  reads: number;
   /** Candidates that are cut off. */
   unreachable: Set<string>;
   clientFor(identity: string): KubeClient;
@@ -21,7 +22,7 @@ interface LeaseServer {
 
 /** One lease as an API server keeps it: a write needs the resource version that was read. */
 function createLeaseServer(): LeaseServer {
-  const server: LeaseServer = { lease: undefined, writes: 0, unreachable: new Set(), clientFor };
+  const server: LeaseServer = { lease: undefined, writes: 0, reads: 0, unreachable: new Set(), clientFor };
 
   function clientFor(identity: string): KubeClient {
     async function reach(): Promise<void> {
@@ -31,6 +32,7 @@ function createLeaseServer(): LeaseServer {
     return {
       get: async () => {
         await reach();
+        server.reads++;
         if (server.lease === undefined) throw new KubeError('KUBE_HTTP', 'not found', { status: 404 });
         return structuredClone(server.lease);
       },
@@ -81,7 +83,15 @@ function start(identity: string, options: Partial<LeaseOptions> = {}, windDownMs
   const stop = new AbortController();
   let current: Leadership | undefined;
   const outcome = runAsLeader(
-    { client: server.clientFor(identity), namespace: 'ns', name: 'lease', identity, ...TIMES, ...options },
+    {
+      client: server.clientFor(identity),
+      namespace: 'ns',
+      name: 'lease',
+      identity,
+      watch: false,
+      ...TIMES,
+      ...options,
+    },
     async leadership => {
       current = leadership;
       working.push(identity);
@@ -204,15 +214,58 @@ describe('runAsLeader', () => {
     await first.outcome;
   });
 
-  test('the leader knows until when it holds, also when timers are late', async () => {
+  test('a leader that was frozen knows that it leads no more before any timer tells it', async () => {
     let time = 0;
     const first = start('first', { now: () => time });
     await until(() => first.leads());
-    expect(first.leadership()?.holdsUntil()).toBe(2000);
-    time = 400;
-    await until(() => (first.leadership()?.holdsUntil() ?? 0) === 2400);
-    first.stop();
-    await first.outcome;
+    const leadership = first.leadership();
+    expect(leadership?.holds()).toBe(true);
+    const { writes } = server;
+    time = TIMES.renewDeadlineMs;
+    expect(leadership?.holds()).toBe(false);
+    expect(leadership?.lost.aborted).toBe(true);
+    expect(await first.outcome).toBe('lost');
+    // It neither renews nor gives back what may be another's by now.
+    expect(server.writes).toBe(writes);
+  });
+
+  test('a lease that was taken and given back while its leader was cut off is lost all the same', async () => {
+    const first = start('first');
+    await until(() => first.leads());
+    const { metadata, spec } = server.lease!;
+    server.lease = {
+      metadata: { ...metadata, resourceVersion: 'later' },
+      spec: { ...spec, holderIdentity: '' },
+    };
+    expect(await first.outcome).toBe('lost');
+    expect(server.lease.spec.holderIdentity).toBe('');
+  });
+
+  test('a deleted lease is not taken from the leader that may not know it yet', async () => {
+    const first = start('first', { retryPeriodMs: 400 });
+    await until(() => first.leads());
+    const second = start('second');
+    await until(() => server.reads > 0);
+    const { writes } = server;
+    server.lease = undefined;
+    await until(() => server.writes > writes);
+    expect(server.lease).toMatchObject({ spec: { holderIdentity: 'first' } });
+    expect(working).toEqual(['first']);
+    for (const candidate of [first, second]) candidate.stop();
+    await Promise.all([first.outcome, second.outcome]);
+  });
+
+  test('the lease of a leader that died is taken when it runs out, not at the try after that', async () => {
+    server.lease = {
+      metadata: { name: 'lease', namespace: 'ns', uid: 'u', resourceVersion: '0' },
+      spec: { holderIdentity: 'dead', renewTime: '', leaseDurationSeconds: 1, leaseTransitions: 0 },
+    };
+    const startedAt = performance.now();
+    const next = start('next', { leaseDurationMs: 60_000, renewDeadlineMs: 50_000, retryPeriodMs: 30_000 });
+    await until(() => next.leads());
+    expect(performance.now() - startedAt).toBeLessThan(25_000);
+    next.stop();
+    await next.outcome;
   });
 
   test('a candidate that is told to stop ends promptly', async () => {

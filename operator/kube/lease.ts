@@ -1,21 +1,39 @@
 import { pause } from './backoff.ts';
 import type { KubeClient } from './client.ts';
-import type { KubeError } from './errors.ts';
-import { isAborted, isAlreadyExists, isConflict, isKubeError, isNotFound } from './errors.ts';
-import type { KubeObject, Resource } from './resource.ts';
+import { type KubeError, isAborted, isAlreadyExists, isConflict, isKubeError, isNotFound } from './errors.ts';
+import {
+  acquisition,
+  type Candidacy,
+  createCandidacy,
+  DEFAULT_LEASE_TIMING,
+  freeFrom,
+  granted,
+  JITTER,
+  leadsUntil,
+  type Lease,
+  type LeaseInput,
+  type LeaseTiming,
+  release,
+  renewal,
+  see,
+  seeChange,
+} from './lease-election.ts';
+import { createReflector } from './reflector.ts';
+import type { Resource } from './resource.ts';
+import { createStore } from './store.ts';
 
-export interface LeaseOptions {
+export interface LeaseOptions extends Partial<LeaseTiming> {
+  /** Best one of its own: a renewal must not wait behind the work's calls. */
   client: KubeClient;
   namespace: string;
   name: string;
   /** Unique to this process: two with one identity both lead. */
   identity: string;
-  /** After so long without a renewal another may take over; 15 s by default. Whole seconds. */
-  leaseDurationMs?: number;
-  /** Without a renewal for so long the leader stops by itself, before another may begin; 10 s by default. */
-  renewDeadlineMs?: number;
-  /** Between two tries; 2 s by default. */
-  retryPeriodMs?: number;
+  /**
+   * Watch the lease while another one holds it, so that one given back is taken at once and not at the next try. Needs
+   * the rights `list` and `watch`; where they are missing the tries go on without. On by default.
+   */
+  watch?: boolean;
   /** Each try that failed, for the log. Another one's holding the lease is none. */
   onFault?: (error: KubeError) => void;
   /** Monotonic, in milliseconds. */
@@ -24,29 +42,19 @@ export interface LeaseOptions {
 }
 
 export interface Leadership {
-  /** Aborts when leadership is lost or the process is told to stop. */
+  /** Aborts when the process is told to stop, and when the lead is lost. */
   signal: AbortSignal;
+  /** Aborts when the lead is lost: another one may begin soon, so everything under way is to be broken off. */
+  lost: AbortSignal;
   /**
-   * Until when nobody else can have taken over, by the monotonic clock. A process that was frozen runs on before its
-   * timers do: what must not happen twice asks right before it acts.
+   * Whether this process leads at this moment. One that was frozen runs on before its timers do: what must not happen
+   * twice asks right before it acts. `false` also aborts `lost`.
    */
-  holdsUntil(): number;
+  holds(): boolean;
 }
 
 /** How it ended: told to stop, with the lease given back; or the lease was lost, and work was stopped. */
 export type LeaseOutcome = 'stopped' | 'lost';
-
-interface LeaseSpec {
-  holderIdentity?: string;
-  leaseDurationSeconds?: number;
-  acquireTime?: string;
-  renewTime?: string;
-  leaseTransitions?: number;
-}
-
-interface Lease extends KubeObject {
-  spec?: LeaseSpec;
-}
 
 const LEASES: Resource = {
   group: 'coordination.k8s.io',
@@ -56,185 +64,236 @@ const LEASES: Resource = {
   namespaced: true,
 };
 
-/** As client-go's JitterFactor: candidates must not ask in step. */
-const JITTER = 1.2;
-
 /**
- * Waits for the lease, then works as the leader. The algorithm is client-go's: how old a foreign record is, is measured
- * from when it was first seen here, so that clocks of different machines never matter.
+ * Waits for the lease, then works as the leader. The algorithm is client-go's (`lease-election.ts`).
  *
  * Other than client-go's `ReleaseOnCancel` the lease is renewed while `lead` winds down and given back only after it has
- * ended: no two leaders overlap at a rolling update. What `lead` rejects with is passed on after that.
+ * ended: no two leaders overlap at a rolling update. What `lead` rejects with is passed on after that. After `lost` the
+ * process should end: what it knows is from another time.
  */
 export async function runAsLeader(
   options: LeaseOptions,
   lead: (leadership: Leadership) => Promise<void>,
   signal: AbortSignal,
 ): Promise<LeaseOutcome> {
-  const { leaseDurationMs = 15_000, renewDeadlineMs = 10_000, retryPeriodMs = 2000 } = options;
   const now = options.now ?? (() => performance.now());
-  const random = options.random ?? Math.random;
-  const record = createLeaseRecord(options, leaseDurationMs, renewDeadlineMs, now);
-
-  while (!(await record.tryToHold(signal))) {
-    await pause(retryPeriodMs * (1 + random() * JITTER), signal);
-    if (signal.aborted) return 'stopped';
-  }
+  const candidate = createCandidate(options, now);
+  const isHeld = await acquire(options, candidate, now, signal);
+  if (signal.aborted && isHeld) await candidate.giveBack();
+  if (signal.aborted) return 'stopped';
 
   const lost = new AbortController();
   const finished = new AbortController();
   const renewing = renew();
   try {
-    await lead({
-      signal: AbortSignal.any([signal, lost.signal]),
-      holdsUntil: () => record.heldSince() + leaseDurationMs,
-    });
+    await lead({ signal: AbortSignal.any([signal, lost.signal]), lost: lost.signal, holds });
   } finally {
     finished.abort();
+    // A renewal under way comes to its end first: after the release it would take the lease again.
     await renewing;
-    if (!lost.signal.aborted) await record.release();
+    if (!lost.signal.aborted) await candidate.giveBack();
   }
   return lost.signal.aborted ? 'lost' : 'stopped';
 
+  function holds(): boolean {
+    if (!lost.signal.aborted && !candidate.leads()) {
+      lost.abort();
+      candidate.abandon();
+    }
+    return !lost.signal.aborted;
+  }
+
   async function renew(): Promise<void> {
     // A hanging call must not outlast the deadline, so the deadline has a timer of its own.
-    let timer = setTimeout(onDeadline, renewDeadlineMs);
-    function onDeadline(): void {
-      const remainingMs = record.heldSince() + renewDeadlineMs - now();
-      if (remainingMs <= 0) lost.abort();
-      else timer = setTimeout(onDeadline, Math.ceil(remainingMs));
+    let timer: NodeJS.Timeout | undefined;
+    function watchDeadline(): void {
+      if (holds()) timer = setTimeout(watchDeadline, Math.ceil(candidate.leadsUntil() - now()));
     }
+    watchDeadline();
     const over = AbortSignal.any([finished.signal, lost.signal]);
     for (;;) {
-      await pause(retryPeriodMs, over);
+      await pause(candidate.timing.retryPeriodMs, over);
       if (over.aborted) break;
-      await record.tryToHold(over);
-      if (record.isTakenByAnother()) lost.abort();
+      await candidate.tryToRenew();
+      holds();
     }
     clearTimeout(timer);
   }
 }
 
-function createLeaseRecord(
+/** Resolves once the lease is held (true) or the signal has aborted, which may come while it is being taken (both). */
+async function acquire(
   options: LeaseOptions,
-  leaseDurationMs: number,
-  renewDeadlineMs: number,
+  candidate: Candidate,
   now: () => number,
-) {
-  const { client, namespace, name, identity } = options;
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { client, namespace, name } = options;
+  const random = options.random ?? Math.random;
+  const over = new AbortController();
+  /** Ends the present or the next pause. */
+  let wake = (): void => undefined;
+  let isWoken = false;
+  function look(): void {
+    isWoken = true;
+    wake();
+  }
+  function stop(): void {
+    over.abort();
+    look();
+  }
+  signal.addEventListener('abort', stop);
+
+  const store = createStore<Lease>();
+  store.subscribe(({ type, object }) => {
+    if (type === 'deleted' || candidate.notice(object)) look();
+  });
+  const fieldSelector = `metadata.name=${name}`;
+  // Faults are told by the tries; those of this watch only make it slower.
+  const reflector = createReflector<Lease>({ client, resource: LEASES, store, namespace, fieldSelector });
+  if (options.watch !== false) void reflector.run(over.signal);
+
+  let isHeld = false;
+  while (!signal.aborted) {
+    isWoken = false;
+    isHeld = await candidate.tryToAcquire(signal);
+    if (isHeld) break;
+    const retryMs = candidate.timing.retryPeriodMs * (1 + random() * JITTER);
+    // A lease that runs out is taken then, not at the try after that.
+    const freeInMs = candidate.freeFrom() - now();
+    await nap(freeInMs > 0 ? Math.min(retryMs, freeInMs) : retryMs);
+  }
+  signal.removeEventListener('abort', stop);
+  over.abort();
+  return isHeld;
+
+  function nap(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, Math.ceil(ms));
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (isWoken) wake();
+    });
+  }
+}
+
+interface Candidate {
+  timing: LeaseTiming;
+  /** One try; never rejects. False also when nobody knows whether it was taken: the next try finds out. */
+  tryToAcquire(signal: AbortSignal): Promise<boolean>;
+  /** One try; never rejects. Whether it did any good is told by `leads`. */
+  tryToRenew(): Promise<void>;
+  /** Takes in what a watch brought; tells whether the lease is free. */
+  notice(lease: Lease): boolean;
+  freeFrom(): number;
+  leads(): boolean;
+  leadsUntil(): number;
+  giveBack(): Promise<void>;
+  /** Breaks off what is under way. */
+  abandon(): void;
+}
+
+/** The candidacy with the calls that it needs. */
+function createCandidate(options: LeaseOptions, now: () => number): Candidate {
+  const { client, namespace, name, identity, onFault } = options;
+  const timing: LeaseTiming = {
+    leaseDurationMs: options.leaseDurationMs ?? DEFAULT_LEASE_TIMING.leaseDurationMs,
+    renewDeadlineMs: options.renewDeadlineMs ?? DEFAULT_LEASE_TIMING.renewDeadlineMs,
+    retryPeriodMs: options.retryPeriodMs ?? DEFAULT_LEASE_TIMING.retryPeriodMs,
+  };
   const key = { namespace, name };
-  /** The record as last seen, and when that was first seen. */
-  let observed: { lease: Lease; at: number } | undefined;
-  let heldSince = -Infinity;
+  const abandoned = new AbortController();
+  // Two tries at least before the deadline, as in kube-controller-manager.
+  const call = { timeoutMs: timing.renewDeadlineMs / 2, signal: abandoned.signal };
+  let candidacy: Candidacy = createCandidacy(identity, key, timing);
 
-  function observe(lease: Lease): void {
-    if (observed?.lease.metadata.resourceVersion !== lease.metadata.resourceVersion) {
-      observed = { lease, at: now() };
-    }
-  }
-
-  function holder(): string | undefined {
-    return observed?.lease.spec?.holderIdentity || undefined;
-  }
-
-  function isFree(): boolean {
-    if (observed === undefined || holder() === undefined || holder() === identity) return true;
-    // Its own word for how long it holds, in case it was started with other values.
-    const seconds = observed.lease.spec?.leaseDurationSeconds;
-    const durationMs = seconds === undefined ? leaseDurationMs : seconds * 1000;
-    return now() >= observed.at + durationMs;
-  }
-
-  async function write(signal: AbortSignal): Promise<void> {
-    const call = { signal, timeoutMs: renewDeadlineMs / 2 };
-    if (observed === undefined) {
-      observe(await client.create<Lease>(LEASES, { metadata: key, spec: nextSpec() }, call));
-      return;
-    }
-    const { metadata } = observed.lease;
-    observe(await client.replace<Lease>(LEASES, { metadata, spec: nextSpec() }, call));
-  }
-
-  function nextSpec(): LeaseSpec {
-    const spec = observed?.lease.spec;
-    const time = microTime();
-    const isRenewal = holder() === identity;
-    return {
-      holderIdentity: identity,
-      leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000),
-      acquireTime: (isRenewal ? spec?.acquireTime : undefined) ?? time,
-      renewTime: time,
-      leaseTransitions: (spec?.leaseTransitions ?? 0) + (isRenewal || spec === undefined ? 0 : 1),
-    };
-  }
-
-  /** Takes or renews the lease if it is free or ours. */
-  async function tryToHold(signal: AbortSignal): Promise<boolean> {
+  async function read(options = call): Promise<void> {
     try {
-      // A renewal needs no read: the write says so if somebody else wrote.
-      if (holder() !== identity) await read(signal);
-      if (!isFree()) return false;
-      // From before the request: the answer may be long on its way.
-      const askedAt = now();
-      await write(signal);
-      heldSince = askedAt;
-      return true;
-    } catch (error) {
-      if (isAborted(error)) return false;
-      // Somebody else was faster, or deleted it: see what is there now.
-      const isOutdated = isConflict(error) || isAlreadyExists(error) || isNotFound(error);
-      if (isOutdated) await read(signal).catch(report);
-      else report(error);
-      return false;
-    }
-  }
-
-  async function read(signal: AbortSignal): Promise<void> {
-    try {
-      observe(await client.get<Lease>(LEASES, key, { signal, timeoutMs: renewDeadlineMs / 2 }));
+      candidacy = see(candidacy, await client.get<Lease>(LEASES, key, options), now());
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      observed = undefined;
+      candidacy = see(candidacy, undefined, now());
     }
   }
 
-  async function release(): Promise<void> {
-    if (observed === undefined || holder() !== identity) return;
-    const { metadata, spec } = observed.lease;
+  /** Writes what `next` gives; when the lease is not as it was seen, reads it and asks `next` once more. */
+  async function write(
+    next: (candidacy: Candidacy, now: number, wallClock: Date) => LeaseInput | undefined,
+  ): Promise<{ lease: Lease; sentAt: number } | undefined> {
+    for (let isFirst = true; ; isFirst = false) {
+      const sentAt = now();
+      const input = next(candidacy, sentAt, new Date());
+      if (input === undefined) return undefined;
+      try {
+        const isThere = input.metadata.resourceVersion !== undefined;
+        const lease = isThere
+          ? await client.replace<Lease>(LEASES, input, call)
+          : await client.create<Lease>(LEASES, input, call);
+        return { lease, sentAt };
+      } catch (error) {
+        // An own write whose answer was lost, or somebody else was faster.
+        const isOutdated = isConflict(error) || isAlreadyExists(error) || isNotFound(error);
+        if (!isOutdated || !isFirst) throw error;
+        await read();
+      }
+    }
+  }
+
+  async function hold(next: typeof acquisition): Promise<void> {
+    const written = await write(next);
+    if (written !== undefined) candidacy = granted(candidacy, written.lease, written.sentAt, now());
+  }
+
+  async function tryToAcquire(signal: AbortSignal): Promise<boolean> {
     try {
-      await client.replace(
-        LEASES,
-        {
-          metadata,
-          spec: {
-            holderIdentity: '',
-            leaseDurationSeconds: 1,
-            acquireTime: spec?.acquireTime,
-            renewTime: microTime(),
-            leaseTransitions: spec?.leaseTransitions,
-          },
-        },
-        { timeoutMs: renewDeadlineMs / 2 },
-      );
+      await read({ ...call, signal });
+      await hold(acquisition);
+    } catch (error) {
+      report(error);
+    }
+    return leads();
+  }
+
+  async function tryToRenew(): Promise<void> {
+    try {
+      // Without a read: the write says so if somebody else wrote.
+      await hold(renewal);
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  async function giveBack(): Promise<void> {
+    try {
+      await write((held, _now, wallClock) => release(held, wallClock));
     } catch (error) {
       // It runs out by itself.
       report(error);
     }
   }
 
+  function leads(): boolean {
+    return now() < leadsUntil(candidacy);
+  }
+
   function report(error: unknown): void {
-    if (isKubeError(error) && !isAborted(error)) options.onFault?.(error);
+    if (isKubeError(error) && !isAborted(error)) onFault?.(error);
   }
 
   return {
-    tryToHold,
-    release,
-    heldSince: () => heldSince,
-    isTakenByAnother: () => holder() !== undefined && holder() !== identity,
+    timing,
+    tryToAcquire,
+    tryToRenew,
+    giveBack,
+    abandon: () => abandoned.abort(),
+    notice(lease) {
+      candidacy = seeChange(candidacy, lease, now());
+      return now() >= freeFrom(candidacy);
+    },
+    freeFrom: () => freeFrom(candidacy),
+    leads,
+    leadsUntil: () => leadsUntil(candidacy),
   };
-}
-
-/** metav1.MicroTime, for people who look at the lease: no decision rests on it. */
-function microTime(): string {
-  return new Date().toISOString().replace('Z', '000Z');
 }
