@@ -27,6 +27,7 @@ export function decide(facts: Facts): Step {
   const draft = draftOf(facts);
   const step = settleCopy(facts, draft);
   if (step !== undefined) return step;
+  reschedule(facts, draft);
   const movable = draft.inForce && !facts.nameTaken && !facts.memory.notWritable;
   const move = movable ? moveCopy(facts, draft) : undefined;
   if (move !== undefined) return move;
@@ -36,6 +37,17 @@ export function decide(facts: Facts): Step {
   if ('do' in candidate) return candidate;
   recordCandidate(facts, draft, candidate);
   return settleResult(facts, draft, candidate) ?? nextCheck(facts, draft, candidate);
+}
+
+/** Another interval counts from the last definitive answer, so a shorter one may be due at once. */
+function reschedule(
+  { status, generation, wanted, uid }: Facts,
+  { status: next, inForce, refused }: Draft,
+): void {
+  if (status.observedGeneration === generation) return;
+  const last = fromTimestamp(inForce && !refused ? next.credential?.verifiedAt : next.lastCheckTime);
+  if (last === undefined) return;
+  next.nextCheckTime = toTimestamp(nextCheckAt(last, wanted.intervalMs, uid, expiryOf(next)));
 }
 
 /** A copy under another name or other keys than asked for is written anew from the bytes in force, without a call. */
@@ -90,14 +102,9 @@ function nextCheck(facts: Facts, draft: Draft, candidate: Candidate): Step {
 
   const askable = isAskable(facts, candidate);
   const allowedFrom = checksAllowedFrom(now, memory.refusals, draft.status.refusals);
-  if (isRequested(facts, draft)) {
-    const postponed = allowedFrom > now;
-    if (postponed || !(askable || draft.inForce)) {
-      markHandled(draft, recheck);
-      const shown = postponed ? postponedBlocker(facts, candidate, blocker, allowedFrom) : blocker;
-      return finish(facts, draft, { blocker: shown, times: [allowedFrom], ...(postponed && { postponed }) });
-    }
-  }
+  const requested = isRequested(facts, draft);
+  const postponed = requested && allowedFrom > now;
+  if (postponed || (requested && !askable && !draft.inForce)) markHandled(draft, recheck);
 
   const round = roundOf(facts, draft);
   const candidateAt = askable ? candidateDue(facts, draft, candidate, round) : Infinity;
@@ -105,13 +112,18 @@ function nextCheck(facts: Facts, draft: Draft, candidate: Candidate): Step {
   const dueAt = Math.max(Math.min(candidateAt, inForceAt), allowedFrom);
   if (dueAt > now) {
     const shown = candidateAt <= now ? postponedBlocker(facts, candidate, blocker, allowedFrom) : blocker;
-    return finish(facts, draft, { blocker: shown, times: [dueAt] });
+    return finish(facts, draft, { blocker: shown, times: [dueAt], postponed });
   }
 
   const inRound = round !== undefined && round.at <= now ? { round: round.id } : {};
   if (candidateAt > now) {
-    if (memory.published === undefined) return { do: 'readCopy' };
-    return { do: 'check', which: 'inForce', question: memory.published, depth: 'recheck', ...inRound };
+    const step = { do: 'check', which: 'inForce', depth: 'recheck', ...inRound } as const;
+    if (memory.published !== undefined) return { ...step, question: memory.published };
+    const { copy } = facts;
+    // Adopted after a crash: it must stand in status before anything is concluded about it.
+    if (copy.state === 'read' && copy.fingerprint !== undefined)
+      return { ...step, question: copy.fingerprint, status: render(facts, draft, { blocker }) };
+    return { do: 'readCopy' };
   }
   if (!('question' in candidate) || candidate.question === undefined) return { do: 'readSource' };
   return {
@@ -262,15 +274,10 @@ interface Rendering {
 
 /** The draft with its conditions. */
 function render(facts: Facts, draft: Draft, { blocker, suspended }: Rendering): Facts['status'] {
-  const { now, status, generation, wanted, uid, help } = facts;
+  const { now, generation, help } = facts;
   const { inForce, refused } = draft;
   const next = draft.status;
   const expiresAt = expiryOf(next);
-  if (status.observedGeneration !== generation) {
-    const last = fromTimestamp(inForce && !refused ? next.credential?.verifiedAt : next.lastCheckTime);
-    if (last !== undefined)
-      next.nextCheckTime = toTimestamp(nextCheckAt(last, wanted.intervalMs, uid, expiresAt));
-  }
   if (refusalsInWindow(next.refusals, now) === undefined) delete next.refusals;
   next.servers ??= { count: 0, names: [] };
   if (next.candidate !== undefined && blocker !== undefined && !REFUSED_REASONS.has(next.candidate.reason)) {

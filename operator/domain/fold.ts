@@ -75,16 +75,12 @@ export function loseCredential(draft: Draft): void {
  * A proven copy is what is in force, whatever status says of it: bytes and proof are written before the status that
  * speaks of them. A status that knows a later verdict on the same bytes keeps it.
  */
-export function adopt(
-  facts: Facts,
-  draft: Draft,
-  { account, credential }: Proof,
-  ref: VerifiedSecretRef,
-): void {
+export function adopt(facts: Facts, draft: Draft, proof: Proof, ref: VerifiedSecretRef): void {
   const { status } = draft;
+  const { account, credential } = proof;
   draft.inForce = true;
   status.verifiedSecretRef = ref;
-  if (status.credential !== undefined && !isNewer(credential, status.credential)) return;
+  if (!isNewer(proof, status)) return;
   const comparison = compareAccounts(status.account?.ids ?? [], account, undefined);
   status.credential = structuredClone(credential);
   if (account === undefined) delete status.account;
@@ -96,10 +92,15 @@ export function adopt(
   scheduleNext(facts, draft, fromTimestamp(credential.verifiedAt) ?? facts.now);
 }
 
-function isNewer(a: Proof['credential'], b: Proof['credential']): boolean {
-  if (a.verifiedAt !== b.verifiedAt) return a.verifiedAt > b.verifiedAt;
-  if (a.source.uid !== b.source.uid) return true;
-  return BigInt(a.source.resourceVersion) > BigInt(b.source.resourceVersion);
+/** Times have whole seconds, so within one another answer is told by what it was about. */
+function isNewer({ account, credential }: Proof, status: CloudAccountStatus): boolean {
+  const known = status.credential;
+  if (known === undefined) return true;
+  const { verifiedAt, access, hint, source } = credential;
+  if (verifiedAt !== known.verifiedAt) return verifiedAt > known.verifiedAt;
+  if ((status.lastCheckTime ?? '') > verifiedAt) return false;
+  if (access !== known.access || hint !== known.hint || account?.id !== status.account?.id) return true;
+  return BigInt(source.resourceVersion) > BigInt(known.source.resourceVersion);
 }
 
 function verified({ help, noIdentity }: Facts, { status }: Draft, notComparable: boolean): Because {
