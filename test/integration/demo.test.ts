@@ -111,8 +111,11 @@ test(
       .split('\n')
       .filter(line => line.startsWith('    '));
     expect(commands.length).toBeGreaterThan(10);
+    const environment = commands.filter(command => command.trim().startsWith('export '));
+    expect(environment).toEqual([expect.stringContaining('export KUBECONFIG=')]);
     for (const command of commands) {
-      expect({ command, ...(await shell(command)) }).toMatchObject({ code: 0 });
+      const result = await shell([...environment, command].join('\n'));
+      expect({ command, ...result }).toEqual({ command, code: 0, said: expect.any(String) });
       // What follows replaces the token: a person would look first, too.
       if (command.includes('annotate cacct digitalocean')) {
         await printed(
