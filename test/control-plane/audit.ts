@@ -18,6 +18,8 @@ export interface AuditEvent {
   responseStatus?: { code?: number };
   /** When the API server got the request, RFC 3339. */
   requestReceivedTimestamp: string;
+  /** When it was answered (for `ResponseComplete`), RFC 3339. */
+  stageTimestamp: string;
 }
 
 /** What is left out matches everything. */

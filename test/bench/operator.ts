@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type Child, startChild } from './children.ts';
+import { accountPath, createAccount, MARKERS, type World } from './world.ts';
+
+/** Providers whose limit counts for all accounts together; it would decide every figure. */
+export const LIFTED_BUDGETS = ['Vultr', 'Hostinger', 'UpCloud'] as const;
+
+const BUNDLE = fileURLToPath(new URL('../../dist/operator.mjs', import.meta.url));
+
+export interface OperatorProcess extends Child {
+  /** The most memory that it ever had, in MiB (VmHWM of Linux). */
+  peakRssMiB(): number;
+}
+
+let started = 0;
+
+/** Starts the bundle under its own service account. `nodeArgs` stand before it, such as `--cpu-prof`. */
+export function startOperator(world: World, nodeArgs: readonly string[] = []): OperatorProcess {
+  const { origins } = world.clouds;
+  const child = startChild(
+    [
+      ...nodeArgs,
+      BUNDLE,
+      `--kubeconfig=${world.kubeconfig}`,
+      ...Object.entries(origins).map(([name, url]) => `--provider-endpoint=${name}=${url}`),
+      ...LIFTED_BUDGETS.map(name => `--provider-budget=${name}=100000/100000`),
+    ],
+    join(world.dir, `operator-${started++}.log`),
+  );
+  return { ...child, peakRssMiB: () => peakRssMiB(child.pid) };
+}
+
+/** Waits until every account of the bench is Connected. */
+export async function untilConnected(
+  { call }: World,
+  operator: OperatorProcess,
+  namespace: string,
+  timeoutMs: number,
+) {
+  const query = `?fieldSelector=${encodeURIComponent('status.health!=Connected')}&limit=1`;
+  for (const deadline = Date.now() + timeoutMs; ; await sleep(100)) {
+    const { items } = await call<{ items: unknown[] }>('GET', accountPath(namespace) + query);
+    if (items.length === 0) return;
+    if (Date.now() < deadline) continue;
+    throw new Error(
+      `not Connected after ${timeoutMs} ms: ${JSON.stringify(items)}\n${operator.output().slice(-5_000)}`,
+    );
+  }
+}
+
+let markers = 0;
+
+/**
+ * Waits until the operator has looked at everything that was there before now: accounts come in turn, so one that is
+ * made now comes last. It is suspended, which costs one status write and no call.
+ */
+export async function untilCaughtUp(world: World, timeoutMs = 120_000): Promise<void> {
+  const name = `marker-${markers++}`;
+  await createAccount(world, { name, provider: 'Hetzner' }, MARKERS, { suspend: true });
+  for (const deadline = Date.now() + timeoutMs; ; await sleep(100)) {
+    const { status } = await world.call<{ status?: { observedGeneration?: number } }>(
+      'GET',
+      accountPath(MARKERS, name),
+    );
+    if (status?.observedGeneration === 1) return;
+    if (Date.now() > deadline) throw new Error(`the operator did not come to ${name}`);
+  }
+}
+
+/** Waits until a process has used next to no processor time for a second. */
+export async function untilIdle(pid: number, timeoutMs = 60_000): Promise<void> {
+  for (const deadline = Date.now() + timeoutMs; Date.now() < deadline;) {
+    const before = cpuTicks(pid);
+    await sleep(1_000);
+    if (cpuTicks(pid) - before <= 2) return;
+  }
+}
+
+/** utime and stime of proc(5), in hundredths of a second. */
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+function peakRssMiB(pid: number): number {
+  const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(match?.[1]) / 1024;
+}
