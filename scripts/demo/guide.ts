@@ -40,11 +40,12 @@ export function guide(
     `${kubectl} annotate cacct ${name} --overwrite strackt.io/recheck-requested="$(date +%s)"`;
   const cloud = (args: string) => `${demoCloud} ${args}`;
   const simulated = (provider: ProviderName, ...lines: string[]) => (real.includes(provider) ? [] : lines);
+  const refused = real.includes('Vultr') ? 'linode' : 'wrong-address';
   return [
     heading('Reach the cluster'),
     ...commands(`export KUBECONFIG=${quote(join(dir, 'kubeconfig'))}`, `${quote(builtKubectl)} get cacct -A`),
     '  or, in this folder and with any shell:',
-    ...commands(`${kubectl} get cacct -o wide`, `${kubectl} describe cacct wrong-address`),
+    ...commands(`${kubectl} get cacct -o wide`, `${kubectl} describe cacct ${refused}`),
     '',
     heading('Things to try, in a second terminal in this folder; what changes is shown here'),
     ...real.flatMap(provider => ownToken(kubectl, provider)),
