@@ -17,6 +17,22 @@ const find = (kind: string, name: string) =>
   manifests.find(manifest => manifest.kind === kind && manifest.metadata.name === name);
 
 describe('deploy/install.yaml', () => {
+  test('installs the version of the package', () => {
+    const { version } = JSON.parse(read('package.json')) as { version: string };
+    expect(load(read('charts/cloud-account-operator/Chart.yaml'))).toMatchObject({ appVersion: version });
+  });
+
+  test('holds each guard with its binding', () => {
+    const names = (kind: string) =>
+      manifests.filter(manifest => manifest.kind === kind).map(({ metadata }) => metadata.name);
+    expect(names('ValidatingAdmissionPolicy')).toEqual(
+      ['account-deletion', 'namespace-deletion', 'own-secrets', 'status', 'verified-copies'].map(
+        name => `cloud-account-operator-${name}`,
+      ),
+    );
+    expect(names('ValidatingAdmissionPolicyBinding')).toEqual(names('ValidatingAdmissionPolicy'));
+  });
+
   test('creates the namespace first, under the strictest pod security', () => {
     expect(manifests[0]).toMatchObject({
       kind: 'Namespace',

@@ -31,7 +31,11 @@ function header(): string {
 }
 
 async function render(helm: string): Promise<string> {
-  const rendered = await renderChart(helm, join(ROOT, CHART), RELEASE, ['--set', 'crds.keep=false']);
+  const rendered = await renderChart(helm, join(ROOT, CHART), RELEASE, [
+    '--set',
+    'crds.keep=false',
+    '--skip-tests',
+  ]);
   const documents = rendered.replaceAll(HELM_ONLY, '').replaceAll(/\n\n+---\n/g, '\n---\n');
   return `${header()}---
 apiVersion: v1
