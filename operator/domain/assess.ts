@@ -132,8 +132,11 @@ export function recordCandidate(facts: Facts, draft: Draft, candidate: Candidate
       return;
     case 'open': {
       const reason = same && ATTEMPT_REASONS.has(prior.reason) ? prior.reason : 'Verifying';
+      // The same revision had its early repeats: after a crash nobody knows what the generation before asked, and a
+      // series of three for each crash would be a series for nothing.
+      const attempts = prior !== undefined && sameRevision(prior.source, revision) ? prior.attempts : 0;
       draft.candidate = undefined;
-      draft.status.candidate = { ...about, reason, attempts: 0 };
+      draft.status.candidate = { ...about, reason, attempts };
     }
   }
 }
