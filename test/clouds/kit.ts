@@ -111,6 +111,8 @@ export interface LogEntry {
   time: number;
   method: string;
   path: string;
+  /** As it came, without the question mark. */
+  query: string;
   /** Index of the token that was presented. */
   token: number | undefined;
   /** Status of the answer, as far as one was sent. */
@@ -323,6 +325,7 @@ export function createCloud<Account extends object, Extra extends object>(
       time: now(),
       method: request.method,
       path: request.path,
+      query: request.query.toString(),
       token: presented?.index,
       status: told.status,
       invented: active.some(isInvented),

@@ -7,6 +7,8 @@ import { runOperator, type RunOptions } from '../../../operator/run.ts';
 import { createClouds } from '../../clouds/all.ts';
 import type { Cloud } from '../../clouds/kit.ts';
 import type { ControlPlane } from '../../control-plane/control-plane.ts';
+import { assertNoLeak, type Canary, createDetector, type Outlet } from '../leaks/detector.ts';
+import { canariesIn, canariesOf, objectOutlets, requestOutlets, sessionCanary } from '../leaks/outlets.ts';
 import { createNamespace, deleteNamespace, operatorKubeconfig, sharedControlPlane } from './control-plane.ts';
 import { eventually } from './wait.ts';
 
@@ -70,6 +72,10 @@ export interface Testbed {
   /** The value of a key of the verified copy, in plain text; undefined when there is none. */
   published(copyName: string, key?: string): Promise<string | undefined>;
   events(name: string): Promise<EventObject[]>;
+  /**
+   * Stops everything and removes the namespace. Rejects when a part of a credential is in what the operators logged or
+   * wrote: every test is a test for leaks as well.
+   */
   close(): Promise<void>;
 }
 
@@ -90,6 +96,9 @@ export async function createTestbed(): Promise<Testbed> {
   const endpoints: string[] = [];
   for (const cloud of clouds) endpoints.push(`--provider-endpoint=${cloud.name}=${await cloud.listen()}`);
   const running = new Set<RunningOperator>();
+  const logs: string[][] = [];
+  /** What tests wrote themselves, beside the credentials of the clouds. */
+  const written: Canary[] = [];
   const secretPath = (name = '') => `/api/v1/namespaces/${namespace}/secrets/${name}`;
   const accountPath = (name = '') =>
     `/apis/strackt.io/v1alpha1/namespaces/${namespace}/cloudaccounts/${name}`;
@@ -120,6 +129,8 @@ export async function createTestbed(): Promise<Testbed> {
       const config = parseConfig([...QUICK, ...endpoints, `--watch-namespaces=${namespace}`, ...args]);
       const stop = new AbortController();
       const logged: string[] = [];
+      logs.push(logged);
+      written.push(sessionCanary('service account token', kubeConfig.getCurrentUser()?.token ?? ''));
       const write = (facts: object, message: string) =>
         void logged.push(`${message} ${JSON.stringify(facts)}`);
       const log: Log = { debug: write, info: write, warn: write, error: write };
@@ -142,6 +153,7 @@ export async function createTestbed(): Promise<Testbed> {
     },
     async putSecret(name, values, type = 'Opaque') {
       const object = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, type, stringData: values };
+      written.push(...canariesIn(`Secret ${name}`, values));
       const present = await find<SecretObject>(secretPath(name));
       if (present === undefined) return call('POST', secretPath(), object);
       return call('PUT', secretPath(name), object);
@@ -183,8 +195,15 @@ export async function createTestbed(): Promise<Testbed> {
     },
     async close() {
       await Promise.all([...running].map(operator => operator.stop()));
+      const outlets: Outlet[] = [
+        ...logs.map((lines, index) => ({ channel: `log of operator ${index}`, text: lines.join('\n') })),
+        ...(await objectOutlets(controlPlane, namespace)),
+        ...requestOutlets(clouds),
+      ];
+      const detector = createDetector([...canariesOf(clouds), ...written]);
       await Promise.all(clouds.map(cloud => cloud.close()));
       await deleteNamespace(controlPlane, namespace);
+      assertNoLeak(detector, outlets);
     },
   };
   return bed;
