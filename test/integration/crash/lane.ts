@@ -135,6 +135,17 @@ export async function openLane(program: string, cache: string): Promise<Lane> {
     );
   }
 
+  /** A story that ends as it began is over once something was done about it. */
+  async function ends(story: Told, { steps }: Trace): Promise<void> {
+    await eventually(
+      () => steps.length,
+      count => count > 0,
+      `${story.what}: a first request`,
+      PATIENCE_MS,
+    );
+    await reaches(story, story.scenario.end);
+  }
+
   /** Follows the requests that concern the subject, until told to stop. */
   function follow({ subject }: Told, point?: CrashPoint): Trace & { stop(): void } {
     const followed = createTrace(subject, point, () => operator.kill());
@@ -162,7 +173,7 @@ export async function openLane(program: string, cache: string): Promise<Lane> {
       const story = await begin(scenario, `${scenario.name}, undisturbed`);
       const followed = follow(story);
       await scenario.act(bed, story.subject);
-      await reaches(story, scenario.end);
+      await ends(story, followed);
       await eventually(
         followed.quietFor,
         ms => ms > QUIET_MS,
@@ -176,7 +187,7 @@ export async function openLane(program: string, cache: string): Promise<Lane> {
       const story = await begin(scenario, `${scenario.name}, killed ${point.when} ${point.step}`);
       const followed = follow(story, point);
       await scenario.act(bed, story.subject);
-      const ending = reaches(story, scenario.end).then(() => 'ended' as const);
+      const ending = ends(story, followed).then(() => 'ended' as const);
       const first = await Promise.race([followed.struck, ending]);
       if (first === 'ended') {
         // What follows the last status write, such as its event, may be on its way.
