@@ -24,7 +24,10 @@ describe('deploy/install.yaml', () => {
 
   test('holds each guard with its binding', () => {
     const names = (kind: string) =>
-      manifests.filter(manifest => manifest.kind === kind).map(({ metadata }) => metadata.name);
+      manifests
+        .filter(manifest => manifest.kind === kind)
+        .map(({ metadata }) => metadata.name)
+        .sort();
     expect(names('ValidatingAdmissionPolicy')).toEqual(
       ['account-deletion', 'namespace-deletion', 'own-secrets', 'status', 'verified-copies'].map(
         name => `cloud-account-operator-${name}`,
@@ -82,7 +85,7 @@ describe('deploy/install.yaml', () => {
       },
       { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
     ]);
-    expect(manifests.filter(({ kind }) => /Binding$/.test(kind)).map(({ kind }) => kind)).toEqual([
+    expect(manifests.filter(({ kind }) => /RoleBinding$/.test(kind)).map(({ kind }) => kind)).toEqual([
       'ClusterRoleBinding',
       'RoleBinding',
     ]);

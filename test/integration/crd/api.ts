@@ -68,9 +68,11 @@ export function connect(kubeconfig: string): Api {
       return {
         status: response.statusCode,
         body: (await response.body.json()) as Body,
-        warnings: (typeof warning === 'string' ? [warning] : warning).map(text =>
-          text.replace(/^299 - "(.*)"$/s, '$1'),
-        ),
+        // Several come as one header or as several, and undici joins some of them.
+        warnings: [warning]
+          .flat()
+          .flatMap(header => header.split(/(?<="), (?=299 - ")/))
+          .map(text => text.replace(/^299 - "(.*)"$/s, '$1')),
       };
     },
     close: () => pool.close(),
