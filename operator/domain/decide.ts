@@ -69,7 +69,7 @@ function suspended(facts: Facts, draft: Draft): Step {
     foldInForce(facts, draft, result, isCurrent(facts, draft, result.question));
   if (result?.which === 'candidate') foldCandidate(facts, draft, result, false);
   const because = { reason: 'Suspended' as const, message: staticMessage('Suspended', facts.help) };
-  return finish(facts, draft, { suspended: because });
+  return finish(facts, draft, { suspended: because, settled: result !== undefined });
 }
 
 function isCurrent({ memory }: Facts, draft: Draft, fingerprint: string): boolean {
@@ -81,17 +81,24 @@ function isCurrent({ memory }: Facts, draft: Draft, fingerprint: string): boolea
  * An accepted candidate is published first; where its copy cannot be written, the verdict waits.
  */
 function settleResult(facts: Facts, draft: Draft, candidate: Candidate): Step | undefined {
-  const { memory, nameTaken } = facts;
-  const { result } = memory;
+  const { result } = facts.memory;
   if (result === undefined) return undefined;
   if (result.which === 'inForce') {
     foldInForce(facts, draft, result, isCurrent(facts, draft, result.question));
-    return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate) });
+    return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: true });
   }
   const current = 'question' in candidate && candidate.question === result.question;
   const proof = foldCandidate(facts, draft, result, current);
-  if (proof !== undefined) return nameTaken || memory.notWritable ? undefined : { do: 'publish', proof };
-  return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate) });
+  if (proof !== undefined) return mustWait(facts) ? undefined : { do: 'publish', proof };
+  return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: true });
+}
+
+/**
+ * An accepted candidate is not published now. Nor while what is in force is asked: the caller holds one credential at
+ * a time, and the proof must not be written with the bytes of another.
+ */
+function mustWait({ memory, nameTaken }: Facts): boolean {
+  return nameTaken || memory.notWritable === true || memory.checking !== undefined;
 }
 
 /** Chooses the check that is due, or when the next one will be. */
@@ -296,11 +303,17 @@ function render(facts: Facts, draft: Draft, { blocker, suspended }: Rendering): 
   });
 }
 
+interface Ending extends Rendering {
+  times?: number[];
+  postponed?: boolean;
+  settled?: boolean;
+}
+
 /** Ends the turn: what to write, and when to look again. */
 function finish(
   facts: Facts,
   draft: Draft,
-  { times = [], postponed = false, ...rendering }: Rendering & { times?: number[]; postponed?: boolean },
+  { times = [], postponed = false, settled = false, ...rendering }: Ending,
 ): Step {
   const { now, memory, nameTaken } = facts;
   const status = render(facts, draft, rendering);
@@ -315,12 +328,11 @@ function finish(
     expiryWarningAt(expiryOf(status), now),
     nameTaken ? conflictStuckAt(memory, now) : undefined,
   ].filter((time): time is number => time !== undefined && time > now && time !== Infinity);
-  const waiting = memory.result?.outcome.kind === 'accepted' && (nameTaken || memory.notWritable === true);
   return {
     do: 'done',
     status,
     ...(wake.length > 0 && { wakeAt: Math.min(...wake) }),
-    ...(memory.result !== undefined && !waiting && { settled: true as const }),
+    ...(settled && { settled: true as const }),
     ...(postponed && { postponedRecheck: true as const }),
   };
 }
