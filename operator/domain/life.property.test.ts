@@ -24,7 +24,7 @@ const refusal: fc.Arbitrary<Outcome> = fc.constantFrom<Outcome>(
 /** Something that happens to an account; its text is what a failing run prints. */
 interface Happening {
   text: string;
-  to(world: World): void;
+  to: (world: World) => void;
 }
 
 function happening(text: string, to: (world: World) => void): Happening {

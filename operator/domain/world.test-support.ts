@@ -40,8 +40,8 @@ export interface World {
   conflict(times?: number): void;
   /** While set, no copy can be written. */
   quota(exceeded: boolean): void;
-  /** A Secret of somebody else takes the wanted name, or frees it. */
-  takeName(taken: boolean): void;
+  /** A Secret of somebody else takes a name (by default the wanted one), or frees it. */
+  takeName(taken: boolean, name?: string): void;
   editCopy(change: Partial<Copy>): void;
   deleteCopy(): void;
   status(): CloudAccountStatus;
@@ -311,12 +311,11 @@ export function createWorld(options: WorldOptions = {}): World {
     const nameTaken = taken.has(spec.copyName);
     if (nameTaken) memory.conflictSince ??= now;
     else delete memory.conflictSince;
-    const { layout: _, ...wanted } = spec;
     const facts: Facts = {
       now,
       uid: 'account-uid',
       generation,
-      wanted,
+      wanted: spec,
       help: {
         provider: 'DigitalOcean',
         consoleUrl: 'https://cloud.digitalocean.com',
@@ -617,11 +616,11 @@ export function createWorld(options: WorldOptions = {}): World {
     quota(exceeded) {
       quota = exceeded;
     },
-    takeName: onChange(isTaken => {
-      if (isTaken) {
-        taken.add(spec.copyName);
-        delete copies[spec.copyName];
-      } else taken.delete(spec.copyName);
+    takeName: onChange((isTaken, name = spec.copyName) => {
+      taken.delete(name);
+      if (!isTaken) return;
+      taken.add(name);
+      delete copies[name];
     }),
     editCopy: onChange(changes => {
       const copy = recordedCopy();
