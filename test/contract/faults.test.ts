@@ -2,63 +2,22 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 
 import type { Outcome } from '../../operator/domain/outcome.ts';
 import { PROVIDERS } from '../../operator/providers/index.ts';
-import { MAX_BODY_BYTES } from '../../operator/providers/transport.ts';
 import type { Encoding, Framing } from '../clouds/answer.ts';
 import type { Fault } from '../clouds/faults.ts';
 import type { Bench } from './support.ts';
 import { CONTRACTS, isRefusal, startBench } from './support.ts';
+import { SLOW_FAULTS, TRANSPORT_FAULTS } from './transport-faults.ts';
 
 // Slow machines: many small calls in one test.
 jest.setTimeout(60_000);
 
-/** Every fault, and the outcome of a check that meets it with its first call. */
-const FAULTS: readonly (readonly [name: string, fault: Fault, expected: object])[] = [
-  ['a reset before the answer', { kind: 'reset' }, unreachable('ConnectionReset')],
-  ['a reset within the head', { kind: 'reset', afterBytes: 20 }, unreachable('ConnectionReset')],
-  [
-    'the end of the connection before the answer',
-    { kind: 'truncate', afterBytes: 0 },
-    unreachable('ConnectionReset'),
-  ],
-  ['500', { kind: 'status', status: 500 }, unreachable('Http500')],
-  ['502', { kind: 'status', status: 502 }, unreachable('Http502')],
-  ['408', { kind: 'status', status: 408 }, unreachable('Http408')],
-  [
-    '503 with Retry-After',
-    { kind: 'status', status: 503, retryAfter: '7' },
-    { ...unreachable('Http503'), retryAfterMs: 7000 },
-  ],
-  ['429 with Retry-After', { kind: 'throttle', retryAfter: '7' }, { kind: 'throttled', retryAfterMs: 7000 }],
-  ['429 with nonsense in Retry-After', { kind: 'throttle', retryAfter: 'soon' }, { kind: 'throttled' }],
-  ['429 as HTML', { kind: 'html', status: 429 }, { kind: 'throttled' }],
-  ['maintenance', { kind: 'maintenance' }, { kind: 'unreachable' }],
-  ...[200, 400, 401, 403, 404].map(
-    status => [`HTML with ${status}`, { kind: 'html', status }, unreachable('HtmlAnswer')] as const,
-  ),
-  ['invalid UTF-8', { kind: 'invalidUtf8' }, unreachable('InvalidEncoding')],
-  ['too large a body', { kind: 'oversized', bytes: MAX_BODY_BYTES }, unreachable('OversizedBody')],
-  [
-    'a redirect',
-    { kind: 'redirect', location: 'http://127.0.0.1:9/' },
-    { kind: 'unexpected', detail: 'redirect (HTTP 302)' },
-  ],
-  ['text that is no JSON', { kind: 'answer', status: 401, body: 'Unauthorized' }, unreachable('NotJson')],
-  ['half a JSON', { kind: 'answer', status: 401, body: '{"error":' }, unreachable('NotJson')],
-  ['403 without a body', { kind: 'empty', status: 403 }, { kind: 'unexpected' }],
-  ['an unknown status', { kind: 'answer', status: 418, body: '{"hello":"world"}' }, { kind: 'unexpected' }],
-];
-
 /** Not among them: a bare 401 is a verdict on a bad token. */
-const EMPTY_BODY: (typeof FAULTS)[number] = ['an empty body', { kind: 'empty' }, {}];
+const EMPTY_BODY: { name: string; fault: Fault } = { name: 'an empty body', fault: { kind: 'empty' } };
 
 interface Cut {
   kind: 'reset' | 'truncate';
   framing?: Framing;
   encoding?: Encoding;
-}
-
-function unreachable(cause: string): object {
-  return { kind: 'unreachable', cause };
 }
 
 describe.each(CONTRACTS)('%s', (name, contract) => {
@@ -79,15 +38,15 @@ describe.each(CONTRACTS)('%s', (name, contract) => {
     return [...new Set(bench.cloud.log.map(entry => entry.path))];
   }
 
-  test.each(FAULTS)('%s is no verdict, for a bad token neither', async (_name, fault, expected) => {
+  test.each(TRANSPORT_FAULTS)('$name is no verdict, for a bad token neither', async ({ fault, expected }) => {
     bench.cloud.inject(fault);
     expect(await bench.check('good')).toMatchObject(expected);
     expect(isRefusal(await bench.check('bad'))).toBe(false);
   });
 
-  test.each([...FAULTS, EMPTY_BODY])(
-    '%s on any one call never refuses a good token',
-    async (_name, fault) => {
+  test.each([...TRANSPORT_FAULTS, EMPTY_BODY])(
+    '$name on any one call never refuses a good token',
+    async ({ fault }) => {
       for (const path of await pathsOfCheck()) {
         const off = bench.cloud.inject(fault, { path, times: 1 });
         const outcome = await bench.check('good');
@@ -98,16 +57,12 @@ describe.each(CONTRACTS)('%s', (name, contract) => {
     },
   );
 
-  test.each([
-    ['no answer', { kind: 'hang' }],
-    ['half an answer', { kind: 'hang', afterBytes: 60 }],
-    ['a slow drip', { kind: 'drip', everyMs: 50 }],
-  ] satisfies [string, Fault][])('%s ends at the deadline', async (_name, fault) => {
+  test.each(SLOW_FAULTS)('$name ends at the deadline', async ({ fault, expected }) => {
     await bench.close();
     bench = await startBench(name, contract, { deadlineMs: 200 });
     bench.cloud.createToken();
     bench.cloud.inject(fault);
-    expect(await bench.check(0)).toEqual(unreachable('DeadlineExceeded'));
+    expect(await bench.check(0)).toEqual(expected);
   });
 
   test.each([
