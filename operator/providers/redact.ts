@@ -23,6 +23,11 @@ export function safeText(text: string, credential: Credential): string | undefin
   return safe(text, secretsOf(credential), TEXT_RUN);
 }
 
+/** Whether an id that a provider gave holds a part of a secret, so that it may neither be shown nor asked with. */
+export function holdsSecret(id: string, credential: Credential): boolean {
+  return sharesRun(id, secretsOf(credential), ID_RUN);
+}
+
 function safe(text: string, secrets: readonly Secrets[], run: number): string | undefined {
   if (text.length > MAX_RAW_LENGTH) return undefined;
   const line = text.replace(/[\p{C}\p{Z}\s]+/gu, ' ').trim();

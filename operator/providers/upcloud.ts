@@ -6,6 +6,7 @@ import type { ProviderAnswer, ProviderHttp } from './http.ts';
 import { idValue, nameWithoutEmail } from './identity.ts';
 import { field, textField } from './json.ts';
 import type { Credential, Provider, ShapeProblem } from './provider.ts';
+import { holdsSecret } from './redact.ts';
 import { tokenCharactersProblem } from './token.ts';
 
 /**
@@ -111,6 +112,10 @@ async function verify(credential: Credential, request: CheckRequest, http: Provi
     return classify(UPCLOUD_ANSWERS, answer.status, readError(answer.json), ['account']);
   const username = textField(field(answer.json, 'account'), 'username');
   if (username === undefined) return withoutPromised(answer.json, 'an account');
+  // The name goes into an address, and addresses into the logs of whatever stands between: a credential that was told
+  // back as a name must not.
+  if (holdsSecret(username, credential))
+    return { kind: 'unexpected', detail: 'HTTP 200 without a user name' };
 
   const known = request.depth === 'recheck' ? knownDetails(username, request.knownIds ?? []) : undefined;
   const details = known ?? (await readDetails(get, username));

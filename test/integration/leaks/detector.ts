@@ -99,10 +99,10 @@ function formsOf(value: string): string[] {
 
 function readingsOf(text: string): Set<string> {
   const known = INNOCENT.reduce((left, pattern) => left.replace(pattern, MARK), text);
-  const decoded = [known, ...DECODERS.map(decode => decode(known))];
   // Escaped twice, such as an HTML escape within JSON within a log line.
-  const twice = decoded.flatMap(once => DECODERS.map(decode => decode(once)));
-  return new Set([...decoded, ...twice].map(fold));
+  const once = new Set([known, ...DECODERS.map(decode => decode(known))]);
+  const twice = [...once].flatMap(reading => [reading, ...DECODERS.map(decode => decode(reading))]);
+  return new Set([...new Set(twice)].map(fold));
 }
 
 const DECODERS: readonly ((text: string) => string)[] = [

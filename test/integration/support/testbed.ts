@@ -7,7 +7,7 @@ import { runOperator, type RunOptions } from '../../../operator/run.ts';
 import { createClouds } from '../../clouds/all.ts';
 import type { Cloud } from '../../clouds/kit.ts';
 import type { ControlPlane } from '../../control-plane/control-plane.ts';
-import { assertNoLeak, type Canary, createDetector, type Outlet } from '../leaks/detector.ts';
+import { assertNoLeak, type Canary, createDetector, type Detector, type Outlet } from '../leaks/detector.ts';
 import { canariesIn, canariesOf, objectOutlets, requestOutlets, sessionCanary } from '../leaks/outlets.ts';
 import { createNamespace, deleteNamespace, operatorKubeconfig, sharedControlPlane } from './control-plane.ts';
 import { eventually } from './wait.ts';
@@ -72,6 +72,8 @@ export interface Testbed {
   /** The value of a key of the verified copy, in plain text; undefined when there is none. */
   published(copyName: string, key?: string): Promise<string | undefined>;
   events(name: string): Promise<EventObject[]>;
+  /** Knows every credential that there has been so far. */
+  detector(): Detector;
   /**
    * Stops everything and removes the namespace. Rejects when a part of a credential is in what the operators logged or
    * wrote: every test is a test for leaks as well.
@@ -193,6 +195,7 @@ export async function createTestbed(): Promise<Testbed> {
       );
       return list.items.filter(({ regarding }) => regarding.name === name);
     },
+    detector: () => createDetector([...canariesOf(clouds), ...written]),
     async close() {
       await Promise.all([...running].map(operator => operator.stop()));
       const outlets: Outlet[] = [
@@ -200,7 +203,7 @@ export async function createTestbed(): Promise<Testbed> {
         ...(await objectOutlets(controlPlane, namespace)),
         ...requestOutlets(clouds),
       ];
-      const detector = createDetector([...canariesOf(clouds), ...written]);
+      const detector = bed.detector();
       await Promise.all(clouds.map(cloud => cloud.close()));
       await deleteNamespace(controlPlane, namespace);
       assertNoLeak(detector, outlets);
