@@ -31,6 +31,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'Namespaces to watch, separated by commas. Empty: all.',
   },
   {
+    name: 'secrets-watch',
+    value: 'BOOL',
+    default: 'true',
+    help: 'Watch Secrets, so that a change is seen at once. false needs no right to list Secrets: they are read by name at each check or request, and while an account is not Ready, as often as the first of --retry-refused-after.',
+  },
+  {
     name: 'leader-elect',
     default: 'false',
     help: 'Work only while holding the Lease of this installation. Needed with more than one replica.',
@@ -96,6 +102,7 @@ export const FLAGS: readonly Flag[] = [
 export interface Config {
   kubeconfig?: string;
   namespaces?: readonly string[];
+  watchSecrets: boolean;
   leaderElect: boolean;
   leaderElectionId: string;
   metricsAddress?: BindAddress;
@@ -130,6 +137,7 @@ export function parseConfig(argv: readonly string[]): Config {
   return {
     ...(kubeconfig !== '' && { kubeconfig }),
     ...(namespaces.length > 0 && { namespaces }),
+    watchSecrets: boolean('secrets-watch', one('secrets-watch')),
     leaderElect: boolean('leader-elect', one('leader-elect')),
     leaderElectionId: one('leader-election-id'),
     ...(metricsAddress && { metricsAddress }),

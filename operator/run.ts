@@ -48,6 +48,7 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     events,
     clock: options.clock ?? { now: Date.now, random: Math.random },
     timing: config.timing,
+    watchSecrets: config.watchSecrets,
     ...(config.namespaces && { namespaces: config.namespaces }),
     workers: config.concurrency,
     onError: (error, account) =>

@@ -45,6 +45,8 @@ export interface Context {
   timing: Timing;
   fingerprint: Fingerprint;
   accounts: WritableStore<CloudAccount & KubeObject>;
+  /** Whether Secrets are watched; if not, they are read by name at each turn of an account. */
+  watchSecrets: boolean;
   /** The users' Secrets that accounts refer to, and foreign ones with the name of a copy. */
   sources: WritableStore<KubeObject>;
   /** Secrets of our type. */

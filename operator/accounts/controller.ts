@@ -10,6 +10,7 @@ import { createStore } from '../kube/store.ts';
 import { createWorkQueue } from '../kube/work-queue.ts';
 import { type Context, recordOf } from './context.ts';
 import { createFingerprint } from './fingerprint.ts';
+import { secretNamesOf } from './reading.ts';
 import { reconcileAccount } from './reconcile.ts';
 import { CLOUD_ACCOUNTS, SECRETS, slimAccount, slimSecret } from './resources.ts';
 import { copyNameOf, intervalOf } from './spec.ts';
@@ -19,7 +20,7 @@ type Account = CloudAccount & KubeObject;
 /** What the controller is made of; the rest of its {@link Context} it makes itself. */
 export interface AccountsOptions extends Pick<
   Context,
-  'client' | 'checker' | 'providers' | 'events' | 'clock' | 'timing' | 'onCheck'
+  'client' | 'checker' | 'providers' | 'events' | 'clock' | 'timing' | 'watchSecrets' | 'onCheck'
 > {
   /** Namespaces to watch; absent: all. */
   namespaces?: readonly string[];
@@ -81,7 +82,8 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
       onFault,
     }),
   );
-  const secretReflectors = scopes.flatMap(namespace => [
+  const secretScopes = context.watchSecrets ? scopes : [];
+  const secretReflectors = secretScopes.flatMap(namespace => [
     createReflector<KubeObject>({
       client,
       resource: SECRETS,
@@ -155,6 +157,7 @@ function subscribe(context: Context): void {
       // A name or a copy that it held may be free now.
       const copyKey = formatKey({ namespace: gone.metadata.namespace, name: copyNameOf(gone) });
       addAll(accounts.byIndex('copy', copyKey));
+      if (!context.watchSecrets) forgetSecretsOf(context, gone);
     }
     queue.add(key);
   });
@@ -168,6 +171,18 @@ function subscribe(context: Context): void {
     addAll(accounts.byIndex('source', key));
     for (const { uid } of object.metadata.ownerReferences ?? []) addAll(accounts.byIndex('uid', uid));
   });
+}
+
+/** Without a watch nothing else takes the Secrets of a removed account out of the stores. */
+function forgetSecretsOf({ accounts, sources, copies }: Context, account: Account): void {
+  for (const name of secretNamesOf(account)) {
+    const key = formatKey({ namespace: account.metadata.namespace, name });
+    if (accounts.byIndex('source', key).length > 0 || accounts.byIndex('copy', key).length > 0) continue;
+    for (const store of [sources, copies]) {
+      const kept = store.get(key);
+      if (kept !== undefined) store.remove(key, kept.metadata.resourceVersion);
+    }
+  }
 }
 
 /** Checks that became overdue while nothing ran are spread, so that a start is no herd. */

@@ -1,9 +1,22 @@
+import type { CloudAccount } from '../api/cloudaccount.generated.ts';
 import { formatKey } from '../kube/resource.ts';
 import { inspectCopy, isRecorded } from './copy.ts';
 import { placeOf, referenceOf } from './observe.ts';
 import { inspectSource } from './source.ts';
 import { copyNameOf } from './spec.ts';
 import { fetchSecret, type Turn } from './turn.ts';
+
+/** Names of the Secrets that an account's decisions rest on, in its namespace. */
+export function secretNamesOf(account: CloudAccount): Set<string> {
+  const recorded = account.status?.verifiedSecretRef?.name;
+  const names = [account.spec.credentialsSecretRef.name, copyNameOf(account)];
+  return new Set(recorded === undefined ? names : [...names, recorded]);
+}
+
+/** Without a watch, what it would have told is read by name. */
+export async function lookUpUnwatched(turn: Turn): Promise<void> {
+  await Promise.all([...secretNamesOf(turn.account)].map(name => fetchSecret(turn, name)));
+}
 
 /** Reads the user's Secret. It is never written. */
 export async function takeSource(turn: Turn): Promise<void> {

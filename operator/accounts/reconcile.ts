@@ -5,7 +5,7 @@ import type { ReconcileResult } from '../kube/controller.ts';
 import { beginCheck } from './check.ts';
 import { type Context, recordOf } from './context.ts';
 import { observe, referenceOf } from './observe.ts';
-import { lookUpCopyName, takeCopy, takeSource } from './reading.ts';
+import { lookUpCopyName, lookUpUnwatched, takeCopy, takeSource } from './reading.ts';
 import { announce, type Turn } from './turn.ts';
 import { publish, sweep, writeStatus } from './writing.ts';
 
@@ -23,6 +23,7 @@ export async function reconcileAccount(context: Context, key: string): Promise<R
     const record = recordOf(context, account.metadata.uid);
     const turn: Turn = { context, account, provider, record, readings };
     prepare(turn);
+    if (steps === 0 && !context.watchSecrets) await lookUpUnwatched(turn);
     if (await lookUpCopyName(turn)) continue;
     const step = decide(observe(context, account, provider, record, readings));
     if (step.do !== 'done') {
@@ -96,10 +97,16 @@ async function startCheck(turn: Turn, step: Extract<Step, { do: 'check' }>): Pro
 }
 
 function wakeUp(
-  { context, record }: Turn,
+  { context, account, record }: Turn,
   { wakeAt }: Extract<Step, { do: 'done' }>,
 ): ReconcileResult | void {
   const retryAt = record.memory.notWritable ? record.publishRetry?.notBefore : undefined;
-  const at = Math.min(wakeAt ?? Infinity, retryAt ?? Infinity);
+  const isReady = account.status?.conditions?.some(
+    ({ type, status }) => type === 'Ready' && status === 'True',
+  );
+  // No watch tells of the Secret that an account waits for: it is looked for as often as a refused one is asked again.
+  const [pollMs = Infinity] = context.watchSecrets || isReady ? [] : context.timing.retryRefusedAfter;
+  const lookAt = context.clock.now() + pollMs;
+  const at = Math.min(wakeAt ?? Infinity, retryAt ?? Infinity, lookAt);
   if (at !== Infinity) return { requeueAfterMs: Math.max(0, at - context.clock.now()) };
 }
