@@ -81,7 +81,7 @@ describe('deploy/install.yaml', () => {
         apiGroups: ['coordination.k8s.io'],
         resources: ['leases'],
         resourceNames: ['cloud-account-operator'],
-        verbs: ['get', 'update'],
+        verbs: ['get', 'list', 'watch', 'update'],
       },
       { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
     ]);
