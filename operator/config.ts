@@ -1,6 +1,7 @@
 import { PROVIDER_NAMES, type ProviderName } from './api/names.ts';
 import type { Timing } from './domain/schedule.ts';
 import { parseDuration } from './domain/time.ts';
+import { type LeaseTiming, problemOf } from './kube/lease-election.ts';
 import { type BudgetOverride, parseProviderBudget, parseProviderEndpoint } from './providers/options.ts';
 
 /** One flag of the command line; the help and the configuration reference are made of these. */
@@ -45,7 +46,31 @@ export const FLAGS: readonly Flag[] = [
     name: 'leader-election-id',
     value: 'NAME',
     default: 'cloud-account-operator',
-    help: 'Name of the Lease, in the namespace of the operator.',
+    help: 'Name of the Lease.',
+  },
+  {
+    name: 'leader-election-namespace',
+    value: 'NAME',
+    default: '',
+    help: "Namespace of the Lease. Empty: the pod's own ($POD_NAMESPACE, its service account), else that of the kubeconfig's context.",
+  },
+  {
+    name: 'leader-election-lease-duration',
+    value: 'TIME',
+    default: '15s',
+    help: 'A leader that renewed nothing for so long is replaced.',
+  },
+  {
+    name: 'leader-election-renew-deadline',
+    value: 'TIME',
+    default: '10s',
+    help: 'A leader that could renew nothing for so long stops and exits.',
+  },
+  {
+    name: 'leader-election-retry-period',
+    value: 'TIME',
+    default: '2s',
+    help: 'Time between two tries to renew or to take the Lease.',
   },
   {
     name: 'metrics-bind-address',
@@ -103,8 +128,8 @@ export interface Config {
   kubeconfig?: string;
   namespaces?: readonly string[];
   watchSecrets: boolean;
-  leaderElect: boolean;
-  leaderElectionId: string;
+  /** Absent: this process works alone. */
+  leaderElection?: LeaderElection;
   metricsAddress?: BindAddress;
   healthAddress?: BindAddress;
   concurrency: number;
@@ -112,6 +137,14 @@ export interface Config {
   endpoints: Partial<Record<ProviderName, string>>;
   budgets: Partial<Record<ProviderName, BudgetOverride>>;
   timing: Timing;
+}
+
+/** Which Lease decides who works, and how fast. */
+export interface LeaderElection {
+  name: string;
+  /** Absent: where the process runs. */
+  namespace?: string;
+  timing: LeaseTiming;
 }
 
 /** Where a server listens; no host: all addresses. */
@@ -138,8 +171,7 @@ export function parseConfig(argv: readonly string[]): Config {
     ...(kubeconfig !== '' && { kubeconfig }),
     ...(namespaces.length > 0 && { namespaces }),
     watchSecrets: boolean('secrets-watch', one('secrets-watch')),
-    leaderElect: boolean('leader-elect', one('leader-elect')),
-    leaderElectionId: one('leader-election-id'),
+    ...(boolean('leader-elect', one('leader-elect')) && { leaderElection: leaderElection(one) }),
     ...(metricsAddress && { metricsAddress }),
     ...(healthAddress && { healthAddress }),
     concurrency: wholeNumber('concurrency', one('concurrency'), 1, 1_000),
@@ -194,6 +226,20 @@ function parseFlags(argv: readonly string[]): Map<string, string[]> {
   return values;
 }
 
+function leaderElection(one: (flag: string) => string): LeaderElection {
+  const name = one('leader-election-id');
+  const namespace = one('leader-election-namespace');
+  if (name === '') throw new ConfigError('--leader-election-id: the name of a Lease is needed');
+  const timing: LeaseTiming = {
+    leaseDurationMs: duration('leader-election-lease-duration', one),
+    renewDeadlineMs: duration('leader-election-renew-deadline', one),
+    retryPeriodMs: duration('leader-election-retry-period', one),
+  };
+  const problem = problemOf(timing);
+  if (problem !== undefined) throw new ConfigError(`--leader-election-…: ${problem}`);
+  return { name, timing, ...(namespace !== '' && { namespace }) };
+}
+
 function list(text: string): string[] {
   return text
     .split(',')
@@ -218,6 +264,14 @@ function logLevel(text: string): LogLevel {
   if (level === undefined)
     throw new ConfigError(`--log-level: one of ${LOG_LEVELS.join(', ')} is needed, not "${text}"`);
   return level;
+}
+
+function duration(flag: string, one: (flag: string) => string): number {
+  const text = one(flag);
+  const ms = parseDuration(text);
+  if (ms === undefined || ms === 0)
+    throw new ConfigError(`--${flag}: "${text}" is not a duration such as 90s or 5m`);
+  return ms;
 }
 
 function times(flag: string, text: string): number[] {

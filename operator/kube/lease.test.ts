@@ -244,9 +244,9 @@ describe('runAsLeader', () => {
   test('a deleted lease is not taken from the leader that may not know it yet', async () => {
     const first = start('first', { retryPeriodMs: 400 });
     await until(() => first.leads());
+    const { reads, writes } = server;
     const second = start('second');
-    await until(() => server.reads > 0);
-    const { writes } = server;
+    await until(() => server.reads > reads);
     server.lease = undefined;
     await until(() => server.writes > writes);
     expect(server.lease).toMatchObject({ spec: { holderIdentity: 'first' } });
