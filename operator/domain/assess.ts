@@ -107,8 +107,7 @@ export function recordCandidate(facts: Facts, draft: Draft, candidate: Candidate
   switch (candidate.state) {
     case 'none':
       delete draft.status.candidate;
-      if (draft.status.credential !== undefined && revision !== undefined)
-        draft.status.credential.source = revision;
+      draft.status.credential &&= { ...draft.status.credential, ...(revision && { source: revision }) };
       return;
     case 'missing': {
       const waiting = prior?.reason === 'SecretNotFound' ? prior.nextAttemptTime : undefined;
@@ -128,7 +127,7 @@ export function recordCandidate(facts: Facts, draft: Draft, candidate: Candidate
       return;
     }
     case 'refused':
-      if (prior !== undefined) draft.status.candidate = { ...prior, ...about };
+      draft.status.candidate &&= { ...draft.status.candidate, ...about };
       return;
     case 'open': {
       const reason = same && ATTEMPT_REASONS.has(prior.reason) ? prior.reason : 'Verifying';

@@ -144,13 +144,6 @@ export function expiryWarningAt(expiresAt: number | undefined, now: number): num
   return at > now ? at : undefined;
 }
 
-/** Whether a condition is True. */
-export function isTrue(status: CloudAccountStatus, type: string): boolean {
-  return (
-    status.conditions?.some(condition => condition.type === type && condition.status === 'True') ?? false
-  );
-}
-
 /** The condition of a type. */
 export function condition(status: CloudAccountStatus, type: string): Condition | undefined {
   return status.conditions?.find(candidate => candidate.type === type);

@@ -52,10 +52,10 @@ function reschedule(
 
 /** A copy under another name or other keys than asked for is written anew from the bytes in force, without a call. */
 function moveCopy({ copy, status, wanted, generation }: Facts, draft: Draft): Step | undefined {
-  if (copy.state !== 'recorded' && copy.state !== 'read') return undefined;
+  const layoutDiffers = 'layoutDiffers' in copy ? copy.layoutDiffers : undefined;
   const { verifiedSecretRef: ref, account, credential } = draft.status;
-  if (ref?.name === wanted.copyName && copy.layoutDiffers !== true) {
-    const unknown = copy.layoutDiffers === undefined && status.observedGeneration !== generation;
+  if (ref?.name === wanted.copyName && layoutDiffers !== true) {
+    const unknown = layoutDiffers === undefined && status.observedGeneration !== generation;
     return unknown ? { do: 'readCopy' } : undefined;
   }
   if (credential === undefined) throw new Error('invariant: what is in force has a credential record');

@@ -1,6 +1,7 @@
 import type {
   CandidateStatus,
   CloudAccountStatus,
+  LastAttemptStatus,
   SecretRevision,
   VerifiedSecretRef,
 } from '../api/cloudaccount.generated.ts';
@@ -89,7 +90,10 @@ export function adopt(facts: Facts, draft: Draft, proof: Proof, ref: VerifiedSec
   delete status.lastAttempt;
   draft.refused = false;
   draft.verdict = verified(facts, draft, comparison.kind === 'notComparable');
-  scheduleNext(facts, draft, fromTimestamp(credential.verifiedAt) ?? facts.now);
+  // An annotation can be edited: a time that is none, or to come, would keep checks away or status from being written.
+  const verifiedAt = Math.min(fromTimestamp(credential.verifiedAt) ?? facts.now, facts.now);
+  status.credential.verifiedAt = toTimestamp(verifiedAt);
+  scheduleNext(facts, draft, verifiedAt);
 }
 
 /** Times have whole seconds, so within one another answer is told by what it was about. */
@@ -98,7 +102,7 @@ function isNewer({ account, credential }: Proof, status: CloudAccountStatus): bo
   if (known === undefined) return true;
   const { verifiedAt, access, hint, source } = credential;
   if (verifiedAt !== known.verifiedAt) return verifiedAt > known.verifiedAt;
-  if ((status.lastCheckTime ?? '') > verifiedAt) return false;
+  if (status.lastCheckTime !== undefined && status.lastCheckTime > verifiedAt) return false;
   if (access !== known.access || hint !== known.hint || account?.id !== status.account?.id) return true;
   return BigInt(source.resourceVersion) > BigInt(known.source.resourceVersion);
 }
@@ -161,10 +165,11 @@ function confirm({ timing, help }: Facts, draft: Draft, cause: Because, at: numb
   const { confirming } = draft.status;
   const { confirmAfter } = timing;
   const since = fromTimestamp(confirming?.since);
-  const dueAt = since === undefined ? at : since + (confirmAfter[(confirming?.count ?? 0) - 1] ?? 0);
+  const before = confirming?.count ?? 0;
+  const dueAt = since === undefined ? at : since + (confirmAfter[before - 1] ?? 0);
   // A requested check before its time answers the request and does not shorten the confirmation.
   if (at < dueAt) return;
-  const count = (confirming?.count ?? 0) + 1;
+  const count = before + 1;
   if (count > confirmAfter.length) {
     delete draft.status.confirming;
     draft.refused = true;
@@ -199,9 +204,8 @@ export function foldCandidate(
     return proofOf(facts, result, outcome, candidate.source);
   }
   if (!isDefinitiveVerdict(outcome)) {
-    noteAttempt(draft, outcome, at);
-    if (draft.candidate === undefined)
-      candidate.reason = status.lastAttempt?.reason ?? attemptReason(outcome);
+    const { reason } = noteAttempt(draft, outcome, at);
+    if (draft.candidate === undefined) candidate.reason = reason;
     return undefined;
   }
   delete status.lastAttempt;
@@ -254,7 +258,8 @@ function proofOf(
 }
 
 function accountStatus({ ids, name }: AccountIdentity): NonNullable<Proof['account']> {
-  return { id: ids[0] ?? '', ids, ...(name !== undefined && { name }) };
+  // Never empty, by its contract.
+  return { id: ids[0] as string, ids, ...(name !== undefined && { name }) };
 }
 
 function keepExpiry(credential: Proof['credential'], expiresAt: number | null | undefined): void {
@@ -270,12 +275,13 @@ function keepExpiry(credential: Proof['credential'], expiresAt: number | null | 
 }
 
 /** The first answer of an outage that was not definitive; later ones only when the reason changes, at most hourly. */
-function noteAttempt(draft: Draft, outcome: Outcome, at: number): void {
+function noteAttempt(draft: Draft, outcome: Outcome, at: number): LastAttemptStatus {
   const reason = attemptReason(outcome);
   const before = draft.status.lastAttempt;
   const since = fromTimestamp(before?.time) ?? -Infinity;
-  if (before !== undefined && (before.reason === reason || at < since + HOUR)) return;
+  if (before !== undefined && (before.reason === reason || at < since + HOUR)) return before;
   draft.status.lastAttempt = { time: toTimestamp(at), reason };
+  return draft.status.lastAttempt;
 }
 
 function isDefinitiveVerdict(

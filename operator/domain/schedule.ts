@@ -83,7 +83,8 @@ export function checksAllowedFrom(
   const recent = hourly.filter(time => time > now - HOUR);
   const afterHour = (recent.at(-REFUSALS_PER_HOUR) ?? -Infinity) + HOUR;
   const since = fromTimestamp(daily?.since);
-  const afterDay = since !== undefined && (daily?.count ?? 0) >= REFUSALS_PER_DAY ? since + DAY : -Infinity;
+  const isSpent = daily !== undefined && daily.count >= REFUSALS_PER_DAY;
+  const afterDay = isSpent && since !== undefined ? since + DAY : -Infinity;
   return Math.max(0, afterHour, afterDay);
 }
 
