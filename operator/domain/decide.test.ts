@@ -1,0 +1,155 @@
+import { describe, expect, test } from '@jest/globals';
+import { decide } from './decide.ts';
+import type { Facts, Proof } from './facts.ts';
+import { compareAccounts } from './identity.ts';
+import { DEFAULT_TIMING } from './schedule.ts';
+import { DAY, MINUTE, SECOND, toTimestamp } from './time.ts';
+import { accepted, conditionOf, createWorld, shown, START } from './world.test-support.ts';
+
+/** Facts that no world comes to by itself: status or memory as somebody else, or another version, left them. */
+function facts(more: Partial<Facts> = {}): Facts {
+  return {
+    now: START,
+    uid: 'uid',
+    generation: 1,
+    wanted: { access: 'ReadWrite', intervalMs: DAY, suspend: false, copyName: 'copy' },
+    help: {
+      provider: 'Hetzner',
+      consoleUrl: 'https://console.hetzner.com',
+      consolePath: '',
+      permissions: 'Read & Write.',
+      access: 'ReadWrite',
+      secretName: 'source',
+      copyName: 'copy',
+    },
+    noIdentity: true,
+    status: {},
+    source: { state: 'missing' },
+    copy: { state: 'absent' },
+    nameTaken: false,
+    memory: { refusals: [], retries: {} },
+    timing: DEFAULT_TIMING,
+    ...more,
+  };
+}
+
+const REVISION = { uid: 's', resourceVersion: '1' };
+const PROOF: Proof = {
+  credential: {
+    hint: '••••',
+    verifiedAt: toTimestamp(START),
+    access: 'ReadWrite',
+    permissions: { state: 'Unknown', missing: [] },
+    source: REVISION,
+  },
+};
+const IN_FORCE = {
+  observedGeneration: 1,
+  ...PROOF,
+  verifiedSecretRef: { name: 'copy', uid: 'c', resourceVersion: '2' },
+  nextCheckTime: toTimestamp(START + DAY),
+};
+
+describe('status that somebody else wrote', () => {
+  test('without conditions gets them again, without a call', () => {
+    const step = decide(
+      facts({
+        status: IN_FORCE,
+        copy: { state: 'recorded' },
+        source: { state: 'unread', revision: REVISION },
+      }),
+    );
+    expect(step).toMatchObject({ do: 'done', status: { health: 'Connected' } });
+  });
+
+  test('that records a copy and no credential is not taken for a working connection', () => {
+    const broken = facts({
+      status: { observedGeneration: 1, verifiedSecretRef: { name: 'old', uid: 'c', resourceVersion: '2' } },
+      copy: { state: 'recorded' },
+    });
+    expect(() => decide(broken)).toThrow('invariant');
+  });
+});
+
+test('a streak that was counted under longer --confirm-after ends with the next refusal', () => {
+  const status = {
+    ...IN_FORCE,
+    confirming: { reason: 'CredentialRejected', count: 2, since: toTimestamp(START) },
+  };
+  const step = decide(
+    facts({
+      now: START + MINUTE,
+      status,
+      timing: { ...DEFAULT_TIMING, confirmAfter: [SECOND] },
+      copy: { state: 'recorded', fingerprint: 'f' },
+      source: { state: 'unread', revision: REVISION },
+      memory: {
+        refusals: [],
+        retries: {},
+        published: 'f',
+        result: { which: 'inForce', question: 'f', outcome: { kind: 'rejected' }, at: START + MINUTE },
+      },
+    }),
+  );
+  expect(step).toMatchObject({ do: 'done', status: { health: 'NeedsAttention' }, settled: true });
+});
+
+test('an acceptance without a hint is a fault of the caller and publishes nothing', () => {
+  const broken = facts({
+    source: { state: 'read', revision: REVISION, fingerprint: 'f' },
+    memory: {
+      refusals: [],
+      retries: {},
+      result: { which: 'candidate', question: 'f ReadWrite ', outcome: accepted(), at: START },
+    },
+  });
+  expect(() => decide(broken)).toThrow('invariant');
+});
+
+test('a name that was just found taken is waited for', () => {
+  const source = { state: 'read', revision: REVISION, fingerprint: 'f' } as const;
+  const step = decide(facts({ source, nameTaken: true }));
+  expect(step).toMatchObject({ do: 'done', wakeAt: START + 30 * SECOND });
+});
+
+describe('an edited proof', () => {
+  test.each(['yesterday', '2099-01-01T00:00:00Z'])('of %s does not keep the next check away', verifiedAt => {
+    const world = createWorld({ secret: 'good-a' });
+    world.advance(SECOND);
+    const { proof } = world.copies()['copy'] ?? {};
+    if (proof === undefined) throw new Error('no proof');
+    world.editCopy({ proof: { ...proof, credential: { ...proof.credential, verifiedAt } } });
+    world.advance(DAY);
+    expect(world.history.calls).toHaveLength(2);
+    expect(shown(world)).toBe('Connected=True(Verified) Ready=True(Verified)');
+  });
+});
+
+test('a recheck that tells neither permissions nor account leaves them as they are', () => {
+  const world = createWorld({ secret: 'good-a' });
+  world.advance(SECOND);
+  const { account, credential } = world.status();
+  world.provider(() => ({ kind: 'accepted' }));
+  world.request('now');
+  world.advance(SECOND);
+  expect(world.status().account).toEqual(account);
+  expect(world.status().credential?.permissions).toEqual(credential?.permissions);
+  expect(conditionOf(world, 'Connected')?.status).toBe('True');
+});
+
+describe('identities', () => {
+  test.each([
+    [[], ['team:1'], undefined, { kind: 'learnt' }],
+    [['team:1'], ['team:1', 'account:2'], undefined, { kind: 'same' }],
+    [['team:1', 'account:1'], ['team:1', 'account:2'], undefined, { kind: 'same' }],
+    [['team:1'], ['team:2'], undefined, { kind: 'different', expected: 'team:1', proven: 'team:2' }],
+    [['account:1'], ['team:2', 'account:1'], undefined, { kind: 'same' }],
+    [['team:1'], ['login:x'], undefined, { kind: 'notComparable' }],
+    [['team:1'], undefined, undefined, { kind: 'notComparable' }],
+    [['team:1'], ['team:2'], 'team:2', { kind: 'same' }],
+    [['team:1'], ['team:1'], 'team:2', { kind: 'different', expected: 'team:2', proven: 'team:1' }],
+    [['team:1'], undefined, 'team:2', { kind: 'different', expected: 'team:2' }],
+  ])('%j proven as %j under the pin %j', (known, ids, pin, comparison) => {
+    expect(compareAccounts(known, ids && { ids }, pin)).toEqual(comparison);
+  });
+});
