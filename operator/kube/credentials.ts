@@ -30,7 +30,7 @@ export interface UserEntry {
   exec?: unknown;
 }
 
-/** What is used of client-node's `KubeConfig`; `loadKubeConfig` gives the same without its 16 MB. */
+/** What is used of client-node's `KubeConfig`; `loadKubeConfig` gives the same without its 8 MB. */
 export interface KubeConfigSource {
   getCurrentCluster(): ClusterEntry | null;
   getCurrentUser(): UserEntry | null;

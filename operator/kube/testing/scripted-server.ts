@@ -126,7 +126,11 @@ export function openWatch(response: http.ServerResponse, ...lines: string[]): vo
   for (const line of lines) response.write(line);
 }
 
-/** Polls until the condition holds; the test's own time limit ends a wait in vain. */
+/** Polls until the condition holds. Gives up by itself: a poll that outlives its test keeps jest from ending. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(resolve => setTimeout(resolve, 5));
+  const deadline = performance.now() + 25_000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`in vain: ${condition.toString()}`);
+    await new Promise(resolve => setTimeout(resolve, 5));
+  }
 }
