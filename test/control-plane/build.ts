@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { BINARIES, type Binary, type Release } from './cache.mjs';
 
 /**
@@ -47,26 +47,44 @@ export async function buildBinary(
   const folder = join(target, '..');
   await mkdir(folder, { recursive: true });
   const module = await prepareModule(release, folder, say);
-  const temporary = await mkdtemp(join(folder, '.build-'));
+  const version = binary === 'etcd' ? release.etcd : release.kubernetes;
+  await buildCommand(module, PACKAGES[binary], target, {
+    flags: binary === 'etcd' ? '-s -w' : kubernetesFlags(release),
+    about: `${binary} ${version} with Go (about ${MINUTES[binary]} the first time)`,
+    say,
+  });
+}
+
+export interface CommandOptions {
+  /** For the linker. */
+  flags: string;
+  /** What is built, for a person, and how long it takes. */
+  about: string;
+  say: (line: string) => void;
+}
+
+/**
+ * Builds one command of a Go module at `target`, which is there whole or not at all. Equal flags let all builds share
+ * what Go's build cache holds.
+ * @param module folder with the go.mod; modules that its go.sum lacks are added
+ */
+export async function buildCommand(
+  module: string,
+  packagePath: string,
+  target: string,
+  { flags, about, say }: CommandOptions,
+): Promise<void> {
+  const name = basename(target);
+  const temporary = await mkdtemp(join(target, '..', '.build-'));
   try {
-    say(
-      `building ${binary} ${binary === 'etcd' ? release.etcd : release.kubernetes} with Go (about ${MINUTES[binary]} the first time)`,
-    );
+    say(`building ${about}`);
     const start = performance.now();
     const progress = setInterval(() => {
-      say(`still building ${binary}, ${Math.round((performance.now() - start) / 1000)} s so far`);
+      say(`still building ${name}, ${Math.round((performance.now() - start) / 1000)} s so far`);
     }, PROGRESS_MS);
-    const output = join(temporary, binary);
-    await go(module, [
-      'build',
-      '-mod=mod',
-      '-trimpath',
-      '-ldflags',
-      linkerFlags(release, binary),
-      '-o',
-      output,
-      PACKAGES[binary],
-    ]).finally(() => clearInterval(progress));
+    const output = join(temporary, name);
+    const args = ['build', '-mod=mod', '-trimpath', '-ldflags', flags, '-o', output, packagePath];
+    await go(module, args).finally(() => clearInterval(progress));
     await rename(output, target);
   } finally {
     await rm(temporary, { recursive: true, force: true });
@@ -74,8 +92,7 @@ export async function buildBinary(
 }
 
 /** `kubectl version` and the API server's /version read these; without them they say v0.0.0-master. */
-function linkerFlags(release: Release, binary: Binary): string {
-  if (binary === 'etcd') return '-s -w';
+export function kubernetesFlags(release: Release): string {
   const [major, minor] = release.name.split('.');
   const base = 'k8s.io/component-base/version';
   return [
@@ -87,7 +104,11 @@ function linkerFlags(release: Release, binary: Binary): string {
 }
 
 /** The Go module that holds the release's dependencies. Made once, renamed into place when `go mod tidy` is through. */
-async function prepareModule(release: Release, folder: string, say: (line: string) => void): Promise<string> {
+export async function prepareModule(
+  release: Release,
+  folder: string,
+  say: (line: string) => void,
+): Promise<string> {
   const module = join(folder, 'module');
   if (await isFile(join(module, 'go.sum'))) return module;
   say(`resolving the Go modules of Kubernetes ${release.kubernetes} (about 20 s)`);
@@ -137,7 +158,7 @@ function toolsGo(): string {
 }
 
 /** Runs go in a module; resolves with what it printed, throws with the last lines of what it complained about. */
-async function go(module: string, args: string[]): Promise<string> {
+export async function go(module: string, args: string[]): Promise<string> {
   const child = spawn('go', args, { cwd: module, env: goEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
@@ -148,7 +169,7 @@ async function go(module: string, args: string[]): Promise<string> {
       (error as NodeJS.ErrnoException).code === 'ENOENT'
         ? 'go is not installed (1.21 or newer is needed)'
         : String(error);
-    throw new Error(`The control plane cannot be built: ${why}`);
+    throw new Error(`Kubernetes cannot be built: ${why}`);
   })) as [number | null];
   if (code === 0) return stdout;
   const tail = stderr.trim().split('\n').slice(-12).join('\n');
