@@ -132,6 +132,41 @@ describe('a replacement', () => {
     expect(conditionOf(world, 'Stalled')?.message).toBe(before);
   });
 
+  test('that was refused stays so while it cannot be asked again', () => {
+    const world = connected();
+    world.putSecret('bad-b');
+    world.advance(SECOND);
+    world.provider(() => DOWN);
+    world.advance(5 * MINUTE);
+    expect(askedSince(world, 1).length).toBeGreaterThan(1);
+    expect(conditionOf(world, 'Stalled')?.reason).toBe('ReplacementRejected');
+    expect(world.status().candidate?.reason).toBe('CredentialRejected');
+  });
+
+  test('that is due beyond a cap keeps what is known of it', () => {
+    const world = connected();
+    for (let i = 1; i <= 6; i++) {
+      world.putSecret(`bad-${i}`);
+      world.advance(SECOND);
+    }
+    world.advance(5 * MINUTE);
+    expect(world.history.calls).toHaveLength(1 + 6);
+    expect(conditionOf(world, 'Stalled')?.reason).toBe('ReplacementRejected');
+    world.change({ suspend: true });
+    world.change({ suspend: false });
+    expect(conditionOf(world, 'Stalled')?.reason).toBe('ReplacementRejected');
+  });
+
+  test('that was refused is asked again on request after a restart', () => {
+    const world = connected();
+    world.putSecret('bad-b');
+    world.advance(SECOND);
+    world.restart();
+    world.request('now');
+    world.advance(SECOND);
+    expect(askedSince(world, 1)).toEqual(['bad-b', 'bad-b', 'good-a']);
+  });
+
   test('mended at the provider is asked hourly for 18 hours', () => {
     const world = connected();
     world.provider(bytes => (bytes === 'bad-b' ? { kind: 'accountLocked' } : accepted()));
@@ -445,28 +480,79 @@ describe('a copy', () => {
     expect(world.history.calls).toHaveLength(1);
   });
 
-  test('that was published and not yet in status is trusted when the Secret moved on and nobody else wrote it', () => {
-    for (const [writtenByUs, health] of [
-      [true, 'Connected'],
-      [false, 'NeedsAttention'],
-    ] as const) {
-      const world = createWorld({ secret: 'good-a' });
-      world.crashAt('after publish');
-      world.provider(() => accepted());
-      world.latency(0);
-      world.restart();
-      world.provider(() => accepted());
-      world.advance(0);
-      const copy = world.copies()['copy'];
-      expect(copy).toBeDefined();
-      world.provider(plainProvider);
-      world.editCopy({ writtenByUs, ...(writtenByUs ? {} : { bytes: 'evil' }) });
-      world.restart();
-      world.putSecret('bad-b');
+  /** Killed between the copy and the status that speaks of it; nothing runs until a restart. */
+  function halfPublished(): World {
+    const world = createWorld({ secret: 'good-a' });
+    world.crashAt('after publish', 'down');
+    world.advance(SECOND);
+    expect(world.copies()['copy']?.bytes).toBe('good-a');
+    expect(world.status().credential).toBeUndefined();
+    return world;
+  }
+
+  test('that was published and not yet in status is trusted though the Secret moved on, if nobody else wrote it', () => {
+    const ours = halfPublished();
+    ours.putSecret('bad-b');
+    ours.restart();
+    ours.advance(SECOND);
+    expect(ours.published()).toBe('good-a');
+    expect(conditionOf(ours, 'Stalled')?.reason).toBe('ReplacementRejected');
+
+    const edited = halfPublished();
+    edited.putSecret('bad-b');
+    edited.editCopy({ bytes: 'evil' });
+    edited.restart();
+    edited.advance(SECOND);
+    expect(edited.status().health).toBe('NeedsAttention');
+    expect(edited.status().credential).toBeUndefined();
+  });
+
+  test('that was published, not yet in status and edited is judged anew', () => {
+    for (const change of [{ bytes: 'evil' }, { proof: undefined }]) {
+      const world = halfPublished();
+      world.editCopy(change);
       world.restart();
       world.advance(SECOND);
-      expect(world.status().health).toBe(health);
+      expect(world.history.calls).toHaveLength(2);
+      expect(world.published()).toBe('good-a');
+      expect(shown(world)).toBe('Connected=True(Verified) Ready=True(Verified)');
     }
+  });
+
+  test('that was published and not yet in status can be rechecked at once', () => {
+    const world = halfPublished();
+    world.request('now');
+    world.restart();
+    world.advance(SECOND);
+    expect(world.history.calls.map(({ which }) => which)).toEqual(['candidate', 'inForce']);
+    expect(world.status().lastHandledRecheck).toBe('now');
+    expect(shown(world)).toBe('Connected=True(Verified) Ready=True(Verified)');
+  });
+
+  test('published twice within a second is the later one', () => {
+    const world = createWorld({ secret: 'good-a', spec: { access: 'ReadOnly' } });
+    world.advance(300);
+    expect(world.status().credential?.access).toBe('ReadOnly');
+    world.change({ access: 'ReadWrite' });
+    world.advance(300);
+    expect(world.status().credential?.access).toBe('ReadWrite');
+    world.putSecret('good-b');
+    world.advance(300);
+    expect(world.status().credential?.hint).toBe('••••good-b');
+    expect(world.now()).toBeLessThan(Date.parse('2026-01-01T00:00:01Z'));
+    expect(shown(world)).toBe('Connected=True(Verified) Ready=True(Verified)');
+  });
+
+  test('deleted while its bytes are asked about leaves nothing in force', () => {
+    const world = connected();
+    world.latency(10 * SECOND);
+    world.request('now');
+    world.deleteSecret();
+    world.deleteCopy();
+    world.advance(MINUTE);
+    expect(world.status().credential).toBeUndefined();
+    expect(world.status().lastHandledRecheck).toBe('now');
+    expect(conditionOf(world, 'Connected')).toMatchObject({ status: 'Unknown', reason: 'SecretNotFound' });
   });
 
   test('accepted but quota exceeded: only the write is tried again, and the verdict is not asked for twice', () => {

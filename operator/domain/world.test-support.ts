@@ -34,8 +34,8 @@ export interface World {
   latency(ms: number, queueMs?: number): void;
   /** The process ends, whatever it is doing, and starts again. */
   restart(startOffset?: number): void;
-  /** The process is killed right before or after it next does this. */
-  crashAt(point: CrashPoint): void;
+  /** The process is killed right before or after it next does this; `stays`: nothing runs until a restart. */
+  crashAt(point: CrashPoint, stays?: 'down'): void;
   /** The next status writes meet an account that somebody else changed. */
   conflict(times?: number): void;
   /** While set, no copy can be written. */
@@ -185,6 +185,8 @@ export function createWorld(options: WorldOptions = {}): World {
   let quota = false;
   let conflicts = 0;
   let crashPoint: CrashPoint | undefined;
+  let staysDown = false;
+  let isDown = false;
   let process = boot();
   const random = options.random ?? (() => 0.5);
   const { noIdentity = false, timing = DEFAULT_TIMING } = options;
@@ -228,6 +230,8 @@ export function createWorld(options: WorldOptions = {}): World {
     const { check } = process;
     if (check !== undefined && check.startsAt <= now) logCheck(check, verdictOf(check), true);
     process = boot(startOffset);
+    isDown = staysDown;
+    staysDown = false;
   }
 
   function revision() {
@@ -517,12 +521,18 @@ export function createWorld(options: WorldOptions = {}): World {
 
   /** A turn, and after a kill another one by the next process. */
   function reconcile(): void {
+    unlessKilled(() => {
+      if (!isDown) turn();
+    });
+  }
+
+  function unlessKilled(act: () => void): void {
     try {
-      turn();
+      act();
     } catch (error) {
       if (!(error instanceof Killed)) throw error;
       restart();
-      turn();
+      reconcile();
     }
   }
 
@@ -541,14 +551,7 @@ export function createWorld(options: WorldOptions = {}): World {
       now = Math.max(now, at);
       startCheck();
       const { check } = process;
-      if (check !== undefined && check.endsAt <= now) {
-        try {
-          endCheck(check);
-        } catch (error) {
-          if (!(error instanceof Killed)) throw error;
-          restart();
-        }
-      }
+      if (check !== undefined && check.endsAt <= now) unlessKilled(() => endCheck(check));
       reconcile();
       startCheck();
     }
@@ -607,8 +610,9 @@ export function createWorld(options: WorldOptions = {}): World {
       restart(startOffset);
       reconcile();
     },
-    crashAt(point) {
+    crashAt(point, stays) {
       crashPoint = point;
+      staysDown = stays === 'down';
     },
     conflict(times = 1) {
       conflicts = times;
@@ -623,7 +627,7 @@ export function createWorld(options: WorldOptions = {}): World {
       delete copies[name];
     }),
     editCopy: onChange(changes => {
-      const copy = recordedCopy();
+      const copy = recordedCopy() ?? copies[spec.copyName];
       if (copy !== undefined)
         copies[copy.name] = { ...copy, resourceVersion: version(), writtenByUs: false, ...changes };
     }),
