@@ -118,13 +118,18 @@ export async function contentOnServer(client: KubeClient, namespace: string): Pr
   return contentOf(objects);
 }
 
-/** Waits until the store holds what the API server has. The test's own time limit ends a wait in vain. */
+/** Waits until the store holds what the API server has. */
 export async function untilInSync(watched: Watched, client: KubeClient, namespace: string): Promise<void> {
   await until(async () => contentOf(watched.store.list()) === (await contentOnServer(client, namespace)));
 }
 
+/** Gives up by itself: a poll that outlives its test keeps jest from ending. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise(resolve => setTimeout(resolve, 10));
+  const deadline = performance.now() + 50_000;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`in vain: ${condition.toString()}`);
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
 }
 
 export function configMap(namespace: string, name: string, data: Record<string, string> = {}) {
