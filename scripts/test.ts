@@ -43,7 +43,7 @@ const STEPS: readonly Step[] = [
   { name: 'generated', command: ['scripts/generate.ts', '--check'] },
   { name: 'build', command: ['scripts/build.ts'] },
   { name: 'bundle', command: ['scripts/check-bundle.ts'] },
-  { name: 'unit', command: jest('unit', 60_000), jest: true },
+  { name: 'unit', command: [...jest('unit', 60_000), '--coverage'], jest: true },
   { name: 'integration', command: jest('integration', 120_000), jest: true, env: kubernetes(newest.name) },
   ...older.map(({ name }) => ({
     name: `integration-${name}`,
