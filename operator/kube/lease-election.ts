@@ -95,7 +95,7 @@ export function seeChange(candidacy: Candidacy, lease: Lease, now: number): Cand
 /** The answer to a write that was sent at `sentAt`: the lease is held from then on. */
 export function granted(candidacy: Candidacy, lease: Lease, sentAt: number, now: number): Candidacy {
   // Counted from before the request: the answer may have been long on its way, and the others count from its arrival.
-  return { ...see(candidacy, lease, now), heldSince: now };
+  return { ...see(candidacy, lease, now), heldSince: sentAt };
 }
 
 /** Who holds the lease by what was last seen. */
