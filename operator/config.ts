@@ -23,7 +23,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'kubeconfig',
     value: 'FILE',
     default: '',
-    help: 'Kubeconfig to connect with. Empty: the service account inside a cluster, else $KUBECONFIG, else ~/.kube/config.',
+    help: 'Kubeconfig to connect with. Empty: $KUBECONFIG, else the service account inside a cluster, else ~/.kube/config.',
   },
   {
     name: 'watch-namespaces',

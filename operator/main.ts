@@ -1,5 +1,5 @@
-import { KubeConfig } from '@kubernetes/client-node';
 import { type Config, ConfigError, helpText, parseConfig } from './config.ts';
+import { loadKubeConfig } from './kube/kube-config.ts';
 import { createLog, errorFacts } from './observability/log.ts';
 import { runOperator } from './run.ts';
 import { VERSION } from './version.ts';
@@ -29,18 +29,10 @@ async function main(argv: readonly string[]): Promise<void> {
     });
   }
   try {
-    await runOperator({ config, kubeConfig: loadKubeConfig(config), log, version: VERSION }, stop.signal);
+    const kubeConfig = await loadKubeConfig({ path: config.kubeconfig });
+    await runOperator({ config, kubeConfig, log, version: VERSION }, stop.signal);
   } catch (error) {
     log.error(errorFacts(error), 'operator failed');
     process.exitCode = 1;
   }
-}
-
-/** Inside a cluster the service account, else what kubectl would use. */
-function loadKubeConfig({ kubeconfig }: Config): KubeConfig {
-  const kubeConfig = new KubeConfig();
-  if (kubeconfig !== undefined) kubeConfig.loadFromFile(kubeconfig);
-  else if (process.env['KUBERNETES_SERVICE_HOST'] !== undefined) kubeConfig.loadFromCluster();
-  else kubeConfig.loadFromDefault();
-  return kubeConfig;
 }

@@ -1,10 +1,10 @@
 import { hostname } from 'node:os';
-import type { KubeConfig } from '@kubernetes/client-node';
 import { type AccountsController, createAccountsController } from './accounts/controller.ts';
 import type { Clock } from './accounts/context.ts';
 import { GROUP, OPERATOR_NAME } from './api/names.ts';
 import type { Config } from './config.ts';
 import { createKubeClient } from './kube/client.ts';
+import type { KubeConfigSource } from './kube/credentials.ts';
 import { createEventRecorder } from './kube/events.ts';
 import { type Endpoint, serve } from './observability/http.ts';
 import { errorFacts, type Log } from './observability/log.ts';
@@ -19,7 +19,7 @@ const STOP_GRACE_MS = 5_000;
 
 export interface RunOptions {
   config: Config;
-  kubeConfig: KubeConfig;
+  kubeConfig: KubeConfigSource;
   log: Log;
   version: string;
   clock?: Clock;
