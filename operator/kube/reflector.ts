@@ -60,7 +60,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   let resourceVersion: string | undefined;
 
   async function list(signal: AbortSignal): Promise<void> {
-    store.beginReplace();
+    store.beginReplace(namespace);
     let pages: Awaited<ReturnType<typeof listOnce>>;
     try {
       pages = await listOnce(signal, options.pageSize);
@@ -68,10 +68,10 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
       if (!isExpired(error)) throw error;
       // A page token ran out within the list (5 minutes, or a compaction): once more in one piece, as client-go does.
       options.onFault?.(error as KubeError);
-      store.beginReplace();
+      store.beginReplace(namespace);
       pages = await listOnce(signal, 0);
     }
-    store.replace(pages.objects, pages.resourceVersion);
+    store.replace(pages.objects, pages.resourceVersion, namespace);
     resourceVersion = pages.resourceVersion;
     isSynced = true;
     synced.resolve();

@@ -103,6 +103,17 @@ describe('replace', () => {
     store.replace(listed(), '20');
     expect(store.size).toBe(0);
   });
+
+  test('of one namespace leaves the others alone, also while their lists are under way', () => {
+    const other: Widget = { ...widget('a', 3), metadata: { ...widget('a', 3).metadata, namespace: 'other' } };
+    store.put(widget('a', 1));
+    store.beginReplace('ns');
+    store.beginReplace('other');
+    store.remember(widget('created', 12));
+    store.replace(new Map([['other/a', other]]), '10', 'other');
+    store.replace(listed(widget('b', 5)), '11', 'ns');
+    expect([...store.keys()].sort()).toEqual(['ns/b', 'ns/created', 'other/a']);
+  });
 });
 
 describe('remember', () => {

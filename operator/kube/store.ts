@@ -31,10 +31,13 @@ export interface WritableStore<T extends KubeObject> extends Store<T> {
   put(object: T): void;
   /** A DELETED event, or an object that is no longer kept; `resourceVersion` is that of the event. */
   remove(key: string, resourceVersion: string): void;
-  /** A new list begins: what is remembered from now on may be newer than it. */
-  beginReplace(): void;
-  /** The list is complete, as of `resourceVersion`: everything else goes, even what looks newer (a restored etcd counts from lower numbers). */
-  replace(objects: ReadonlyMap<string, T>, resourceVersion: string): void;
+  /** A new list of a namespace (absent: of all) begins: what is remembered from now on may be newer than it. */
+  beginReplace(namespace?: string): void;
+  /**
+   * The list is complete, as of `resourceVersion`: everything else of that namespace goes, even what looks newer (a
+   * restored etcd counts from lower numbers). Other namespaces may have reflectors of their own.
+   */
+  replace(objects: ReadonlyMap<string, T>, resourceVersion: string, namespace?: string): void;
 }
 
 export type Indexers<T> = Record<string, (object: T) => string[]>;
@@ -56,7 +59,8 @@ export function createStore<T extends KubeObject>(
   const indexes = new Map(Object.keys(indexers).map(name => [name, new Map<string, Map<string, T>>()]));
   const listeners = new Set<(change: StoreChange<T>) => void>();
   const tombstones = new Map<string, string>();
-  let rememberedMeanwhile: Set<string> | undefined;
+  /** Keys remembered while a list is under way, by the namespace that is listed; '' for all. */
+  const rememberedMeanwhile = new Map<string, Set<string>>();
 
   function notify(change: StoreChange<T>): void {
     for (const listener of listeners) {
@@ -132,7 +136,7 @@ export function createStore<T extends KubeObject>(
     remember(object) {
       const key = keyOf(object);
       if (!isNewer(object, key)) return;
-      rememberedMeanwhile?.add(key);
+      for (const keys of rememberedMeanwhile.values()) keys.add(key);
       set(key, object);
     },
     put(object) {
@@ -158,17 +162,18 @@ export function createStore<T extends KubeObject>(
       if (tombstones.size > TOMBSTONES) tombstones.delete(tombstones.keys().next().value ?? key);
       drop(key);
     },
-    beginReplace() {
-      rememberedMeanwhile = new Set();
+    beginReplace(namespace = '') {
+      rememberedMeanwhile.set(namespace, new Set());
     },
-    replace(next, resourceVersion) {
-      const meanwhile = rememberedMeanwhile;
-      rememberedMeanwhile = undefined;
+    replace(next, resourceVersion, namespace) {
+      const meanwhile = rememberedMeanwhile.get(namespace ?? '');
+      rememberedMeanwhile.delete(namespace ?? '');
+      const isListed = (key: string): boolean => namespace === undefined || key.startsWith(`${namespace}/`);
       const isKept = (key: string, stored: T): boolean =>
         meanwhile?.has(key) === true && !isOlder(stored, resourceVersion);
-      tombstones.clear();
+      for (const key of tombstones.keys()) if (isListed(key)) tombstones.delete(key);
       for (const [key, stored] of objects) {
-        if (!next.has(key) && !isKept(key, stored)) drop(key);
+        if (isListed(key) && !next.has(key) && !isKept(key, stored)) drop(key);
       }
       for (const [key, object] of next) {
         const stored = objects.get(key);
