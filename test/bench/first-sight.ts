@@ -35,7 +35,7 @@ export interface Copy {
 }
 
 /** Accounts and Secrets are there; the operator starts and verifies them all. Stops it again. */
-export async function measureFirstSight(world: World, count: number, nodeArgs: readonly string[] = []) {
+export async function measureFirstSight(world: World, count: number, nodeArgs: readonly string[]) {
   const all = subjects(count);
   await populate(world, all, ({ provider }) => world.clouds.createToken(provider));
   const timeoutMs = 60_000 + count * 20;

@@ -11,7 +11,7 @@ import {
   measureRestart,
 } from './life.ts';
 import { createObserver } from './observer.ts';
-import { LIFTED_BUDGETS, startOperator, untilCaughtUp, untilConnected } from './operator.ts';
+import { LIFTED_BUDGETS, POD_HEAP, startOperator, untilCaughtUp, untilConnected } from './operator.ts';
 import { brokenPromises, figuresOf, machine, type Measured, tableOf } from './report.ts';
 import { createWorld, NAMESPACE, populate, subjects, type World } from './world.ts';
 
@@ -24,7 +24,7 @@ Usage: npm run bench [-- OPTIONS]
   --foreign-secrets N  default 50000
   --json FILE          figures of the last size, one flat object
   --markdown FILE      the table
-  --smoke              short: one first sight, an outage of 3 s, 200 foreign Secrets; shows that the bench works
+  --smoke              short: one first sight, an outage of 2 s, 200 foreign Secrets; shows that the bench works
   --profile DIR        writes a CPU profile of each first sight into DIR
 `;
 
@@ -45,9 +45,9 @@ const { values } = parseArgs({
 const { smoke } = values;
 const sizes = values.accounts.split(',').map(text => wholeNumber('accounts', text, 7));
 const repeat = wholeNumber('repeat', values.repeat ?? (smoke ? '1' : '3'));
-const outageSeconds = wholeNumber('outage-seconds', values['outage-seconds'] ?? (smoke ? '3' : '60'));
+const outageSeconds = wholeNumber('outage-seconds', values['outage-seconds'] ?? (smoke ? '2' : '60'));
 const foreignSecrets = wholeNumber('foreign-secrets', values['foreign-secrets'] ?? (smoke ? '200' : '50000'));
-const samples = smoke ? 3 : 9;
+const samples = smoke ? 1 : 9;
 
 if (values.help) process.stdout.write(HELP);
 else await main();
@@ -62,8 +62,9 @@ async function main(): Promise<void> {
   const last = all.at(-1);
   if (last === undefined) throw new Error('no size');
   const figures = figuresOf(last);
+  const seconds = Math.round((performance.now() - startedAt) / 1_000);
   console.log(`\n${table}\n\nBudgets lifted by --provider-budget: ${LIFTED_BUDGETS.join(', ')}.`);
-  console.log(`${machine()}; ${figures.versions}; ${Math.round((performance.now() - startedAt) / 1_000)} s`);
+  console.log(`${machine()}; ${figures.versions}; ${seconds} s`);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`);
   if (values.markdown !== undefined) writeFileSync(values.markdown, `${table}\n`);
   const broken = all.flatMap(measured =>
@@ -83,11 +84,10 @@ async function measure(accounts: number): Promise<Measured> {
 
 async function measureStart(world: World, accounts: number): Promise<Measured['runs'][number]> {
   const { profile } = values;
-  const first = await measureFirstSight(
-    world,
-    accounts,
-    profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
-  );
+  const first = await measureFirstSight(world, accounts, [
+    POD_HEAP,
+    ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
+  ]);
   say(`${accounts} accounts: all Ready after ${first.readySeconds.toFixed(2)} s`);
   const floor = await measureFloor(world, first);
   say(`${accounts} accounts: floor ${floor.seconds.toFixed(2)} s with ${floor.concurrency} at once`);
@@ -96,9 +96,10 @@ async function measureStart(world: World, accounts: number): Promise<Measured['r
 
 async function measureLife(world: World, accounts: number): Promise<Omit<Measured, 'accounts' | 'runs'>> {
   await populate(world, subjects(accounts), ({ provider }) => world.clouds.createToken(provider));
-  const first = startOperator(world);
-  await untilConnected(world, first, NAMESPACE, 60_000 + accounts * 20);
-  await first.stop();
+  const unlimited = startOperator(world, []);
+  await untilConnected(world, unlimited, NAMESPACE, 60_000 + accounts * 20);
+  const unlimitedRssMiB = unlimited.peakRssMiB();
+  await unlimited.stop();
   const restart = await measureRestart(world);
   say(`${accounts} accounts: restart with ${restart.calls} provider calls and ${restart.writes} writes`);
 
@@ -126,6 +127,7 @@ async function measureLife(world: World, accounts: number): Promise<Omit<Measure
   const foreignSecretBytes = await measureForeignSecrets(world, foreignSecrets, restart.peakRssMiB);
   const kubernetes = world.controlPlane.version;
   return {
+    unlimitedRssMiB,
     reactions,
     restart,
     outage,
