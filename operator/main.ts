@@ -1,7 +1,7 @@
 import { type Config, ConfigError, helpText, parseConfig } from './config.ts';
 import { loadKubeConfig } from './kube/kube-config.ts';
 import { createLog, errorFacts } from './observability/log.ts';
-import { runOperator } from './run.ts';
+import { LeadershipLostError, runOperator } from './run.ts';
 import { VERSION } from './version.ts';
 
 const USAGE_ERROR = 2;
@@ -32,7 +32,14 @@ async function main(argv: readonly string[]): Promise<void> {
     const kubeConfig = await loadKubeConfig({ path: config.kubeconfig });
     await runOperator({ config, kubeConfig, log, version: VERSION }, stop.signal);
   } catch (error) {
+    if (error instanceof ConfigError) {
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = USAGE_ERROR;
+      return;
+    }
     log.error(errorFacts(error), 'operator failed');
     process.exitCode = 1;
+    // Not when the last connection is closed, but before another process begins.
+    if (error instanceof LeadershipLostError) process.exit();
   }
 }

@@ -33,14 +33,23 @@ export function beginCheck(
   };
   const checking: NonNullable<AccountRecord['memory']['checking']> = { which, question };
   record.memory.checking = checking;
-  record.abort = new AbortController();
+  const abort = new AbortController();
+  record.abort = abort;
   let startedAt = clock.now();
   const onStart = (): void => {
+    // It may have waited in line for long.
+    if (!context.mayCheck()) return abort.abort();
     startedAt = clock.now();
     checking.startedAt = startedAt;
     if (which === 'candidate') queue.addAfter(key, SHOW_AFTER_MS);
   };
   const onEnd = (outcome: Outcome): void => {
+    delete record.abort;
+    // Broken off by us: it says nothing about the provider.
+    if (abort.signal.aborted) {
+      delete record.memory.checking;
+      return;
+    }
     const at = clock.now();
     context.onCheck?.({ provider, outcome: outcome.kind, durationMs: at - startedAt });
     const status = context.accounts.get(key)?.status;
@@ -57,8 +66,7 @@ export function beginCheck(
     };
     record.memory = remember(record.memory, result, clock.random());
     if (which === 'candidate' && verdict.kind === 'accepted') record.accepted = { question, credential };
-    delete record.abort;
     queue.add(key);
   };
-  void checker.check(provider, credential, request, { signal: record.abort.signal, onStart }).then(onEnd);
+  void checker.check(provider, credential, request, { signal: abort.signal, onStart }).then(onEnd);
 }

@@ -52,6 +52,8 @@ export interface Context {
   /** Secrets of our type. */
   copies: WritableStore<KubeObject>;
   records: Map<string, AccountRecord>;
+  /** Whether a check may begin now: not once the work ends, nor when another process leads by now. */
+  mayCheck: () => boolean;
   /** A check ended; for metrics and the log. */
   onCheck?: (check: { provider: ProviderName; outcome: Outcome['kind']; durationMs: number }) => void;
 }

@@ -2,13 +2,14 @@ import type { CloudAccount } from '../api/cloudaccount.generated.ts';
 import { VERIFIED_SECRET_TYPE } from '../api/names.ts';
 import { startOffsets } from '../domain/schedule.ts';
 import { fromTimestamp } from '../domain/time.ts';
+import { whenAborted } from '../kube/backoff.ts';
 import { type Reconciled, runController } from '../kube/controller.ts';
 import type { KubeError } from '../kube/errors.ts';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
 import { formatKey, keyOf, type KubeObject } from '../kube/resource.ts';
 import { createStore } from '../kube/store.ts';
 import { createWorkQueue } from '../kube/work-queue.ts';
-import { type Context, recordOf } from './context.ts';
+import { type AccountRecord, type Context, recordOf } from './context.ts';
 import { createFingerprint } from './fingerprint.ts';
 import { secretNamesOf } from './reading.ts';
 import { reconcileAccount } from './reconcile.ts';
@@ -16,6 +17,9 @@ import { CLOUD_ACCOUNTS, SECRETS, slimAccount, slimSecret } from './resources.ts
 import { copyNameOf, intervalOf } from './spec.ts';
 
 type Account = CloudAccount & KubeObject;
+
+/** For checks under way at the end: most take a fraction of it, and the next leader waits for it. */
+const FINISH_MS = 1_000;
 
 /** What the controller is made of; the rest of its {@link Context} it makes itself. */
 export interface AccountsOptions extends Pick<
@@ -31,9 +35,24 @@ export interface AccountsOptions extends Pick<
   onReconciled?: (done: Reconciled) => void;
 }
 
+/** What the work must know of the lead that it is done under. */
+export interface Lead {
+  lost: AbortSignal;
+  /** Whether this process leads at this moment. */
+  holds: () => boolean;
+}
+
 export interface AccountsController {
-  /** Works until the signal aborts, then resolves once what is under way is over. */
-  run(signal: AbortSignal): Promise<void>;
+  /** Fills the stores and keeps them as the API server has them until the signal aborts. Asks no provider, writes nothing. */
+  watch(signal: AbortSignal): Promise<void>;
+  /**
+   * Works on what `watch` brings until the signal aborts; once in the life of a controller. Then no further check
+   * begins, and those under way get a second to end and to be written down, so that nobody has to make them again.
+   * @param lead with leader election: breaks off everything at once when the lead is lost
+   */
+  work(signal: AbortSignal, lead?: Lead): Promise<void>;
+  /** All watches have their first list. Stays pending when stopped before that. */
+  synced: Promise<unknown>;
   /** All watches have their first list, and the workers begin. Stays pending when stopped before that. */
   ready: Promise<void>;
   hasSynced(): boolean;
@@ -62,9 +81,10 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
     sources: createStore(),
     copies: createStore({ owner: ({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid) }),
     records: new Map(),
+    mayCheck: () => mayCheck(),
   };
+  let mayCheck = (): boolean => false;
   const { client, accounts, sources, copies } = context;
-  subscribe(context);
 
   /** Only Secrets that an account speaks of are kept: 8 GB of cached Secrets were another operator's undoing (cert-manager#4722). */
   const isReferredTo = (secret: KubeObject): boolean => {
@@ -106,42 +126,71 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
     }),
   ]);
   const reflectors = [...accountReflectors, ...secretReflectors];
+  const synced = allSynced(reflectors);
 
-  async function run(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>(resolve =>
-      signal.addEventListener('abort', () => resolve(), { once: true }),
-    );
+  async function watch(signal: AbortSignal): Promise<void> {
     const watching = accountReflectors.map(reflector => reflector.run(signal));
     // Which Secrets are kept depends on the accounts, so their list comes first.
-    await Promise.race([Promise.all(accountReflectors.map(({ synced }) => synced)), aborted]);
-    spreadOverdue(context);
+    await Promise.race([allSynced(accountReflectors), whenAborted(signal)]);
     watching.push(...secretReflectors.map(reflector => reflector.run(signal)));
-    await Promise.race([Promise.all(secretReflectors.map(({ synced }) => synced)), aborted]);
-    if (!signal.aborted) ready.resolve();
-    const reconcile = (key: string) => reconcileAccount(context, key);
-    await runController(
+    await Promise.all(watching);
+  }
+
+  async function work(signal: AbortSignal, lead?: Lead): Promise<void> {
+    await Promise.race([synced, whenAborted(signal)]);
+    if (signal.aborted) return;
+    mayCheck = () => !signal.aborted && (lead?.holds() ?? true);
+    // From here on, not from the start of the process: what a follower saw may be long past.
+    spreadOverdue(context);
+    subscribe(context);
+    for (const account of accounts.list()) context.queue.add(keyOf(account));
+    ready.resolve();
+    const over = new AbortController();
+    const working = runController(
       {
         name: 'cloudaccount',
         queue: context.queue,
         workers,
-        reconcile,
+        reconcile: key => reconcileAccount(context, key),
         onError,
         ...(onReconciled && { onReconciled }),
       },
-      signal,
+      over.signal,
     );
+    await whenAborted(signal);
+    await finishChecks(context, lead?.lost);
+    over.abort();
     for (const { abort } of context.records.values()) abort?.abort();
-    await Promise.all(watching);
+    await working;
   }
 
   return {
-    run,
+    watch,
+    work,
     context,
     reflectors,
+    synced,
     ready: ready.promise,
     hasSynced: () => reflectors.every(reflector => reflector.hasSynced()),
     census: () => countAccounts(accounts.list()),
   };
+}
+
+function allSynced(reflectors: readonly Reflector[]): Promise<unknown> {
+  return Promise.all(reflectors.map(({ synced }) => synced));
+}
+
+/** Gives checks under way a moment to end and to be written down. Those that wait in line have asked nobody yet. */
+async function finishChecks({ records }: Context, lost: AbortSignal | undefined): Promise<void> {
+  for (const { abort, memory } of records.values()) {
+    if (memory.checking?.startedAt === undefined) abort?.abort();
+  }
+  const isUnderWay = ({ abort, memory, publishRetry }: AccountRecord): boolean =>
+    abort !== undefined || (memory.result !== undefined && publishRetry === undefined);
+  const deadline = performance.now() + FINISH_MS;
+  while (performance.now() < deadline && !lost?.aborted && [...records.values()].some(isUnderWay)) {
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
 }
 
 /** Every change finds its accounts by one index lookup. */

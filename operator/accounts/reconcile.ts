@@ -26,6 +26,8 @@ export async function reconcileAccount(context: Context, key: string): Promise<R
     if (steps === 0 && !context.watchSecrets) await lookUpUnwatched(turn);
     if (await lookUpCopyName(turn)) continue;
     const step = decide(observe(context, account, provider, record, readings));
+    // Whoever works next begins it.
+    if (step.do === 'check' && !context.mayCheck()) return;
     if (step.do !== 'done') {
       await perform(turn, step);
       continue;

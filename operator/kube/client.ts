@@ -29,6 +29,11 @@ export interface KubeClientOptions {
   rereadMs?: number;
   /** Shown in the API server's audit log. */
   userAgent?: string;
+  /**
+   * Asked right before each call that is no GET; `false` makes it fail as `KUBE_ABORTED`, unsent. For a leader that was
+   * frozen and goes on with what it was about to write.
+   */
+  mayWrite?: () => boolean;
   /** Faults while files or plugins of the kubeconfig are read again; calls go on with what there was. */
   onFault?: (error: KubeError) => void;
 }
@@ -169,6 +174,9 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
     body?: unknown,
     contentType?: string,
   ): Promise<T> {
+    if (method !== 'GET' && options.mayWrite?.() === false) {
+      throw new KubeError('KUBE_ABORTED', `${describe({ method, path })}: this process may not write now`);
+    }
     const headers = ['accept', accept, 'user-agent', userAgent];
     if (body !== undefined) headers.push('content-type', contentType ?? JSON_TYPE);
     const response = await transport.call({

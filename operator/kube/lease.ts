@@ -50,7 +50,7 @@ export interface Leadership {
    * Whether this process leads at this moment. One that was frozen runs on before its timers do: what must not happen
    * twice asks right before it acts. `false` also aborts `lost`.
    */
-  holds(): boolean;
+  holds: () => boolean;
 }
 
 /** How it ended: told to stop, with the lease given back; or the lease was lost, and work was stopped. */

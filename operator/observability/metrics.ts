@@ -15,6 +15,8 @@ export interface Census {
   /** Accounts by provider and health. */
   accounts(): Iterable<{ provider: string; health: string; count: number }>;
   queueLength(): number;
+  /** With leader election: the name of the lease, and whether this process holds it now. */
+  leads?: { lease: string; now(): boolean };
 }
 
 /** The operator's metrics; names follow the Prometheus conventions. */
@@ -63,6 +65,19 @@ export function createMetrics(census: Census): Metrics {
       this.set(census.queueLength());
     },
   });
+  const { leads } = census;
+  if (leads !== undefined) {
+    new Gauge({
+      // As client-go's, so that dashboards and alerts for it work.
+      name: 'leader_election_master_status',
+      help: 'Whether this process leads: 1 or 0.',
+      labelNames: ['name'],
+      registers,
+      collect() {
+        this.set({ name: leads.lease }, leads.now() ? 1 : 0);
+      },
+    });
+  }
   return {
     checkEnded: (provider, outcome, seconds) => checks.observe({ provider, outcome }, seconds),
     reconciled(seconds, failed) {
