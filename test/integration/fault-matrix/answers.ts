@@ -1,0 +1,89 @@
+import type { ProviderName } from '../../../operator/api/names.ts';
+import type { MalformedRow } from '../../clouds/contract.ts';
+import type { Cloud, CloudToken, TokenOptions } from '../../clouds/kit.ts';
+import { type AnyContract, CONTRACTS } from '../../contract/support.ts';
+import { SLOW_FAULTS, TRANSPORT_FAULTS, type TransportFault } from '../../contract/transport-faults.ts';
+import { type Meaning, type Situation, SITUATIONS } from './expectations.ts';
+
+/** An answer of a provider (or what comes instead of one), and what it means. */
+export interface Answer {
+  provider: ProviderName;
+  name: string;
+  /** `provider`: of its own. `transport`: nothing of the provider. `offline`: it is not asked. */
+  origin: 'provider' | 'transport' | 'offline';
+  meaning: Meaning;
+  situations: readonly Situation[];
+  access: 'ReadWrite' | 'ReadOnly';
+  token: TokenOptions;
+  /** What happens to the token, its account or its cloud; may be done again and again. */
+  arrange?: (cloud: Cloud, token: CloudToken) => void;
+  spoil?: MalformedRow['spoil'];
+}
+
+/** Nobody can tell whose their credentials are. */
+const WITHOUT_IDENTITY: readonly ProviderName[] = ['Hetzner', 'Hostinger'];
+
+/** Everything that a provider may answer, from its contract, and what may come from between. */
+export const ANSWERS: readonly Answer[] = CONTRACTS.flatMap(([provider, contract]) => [
+  ...ownAnswers(provider, contract),
+  ...[...TRANSPORT_FAULTS, ...SLOW_FAULTS].map(fault => transportFault(provider, fault)),
+]);
+
+function ownAnswers(provider: ProviderName, contract: AnyContract): Answer[] {
+  const common = { provider, access: 'ReadWrite', token: {} } as const;
+  // Which token it is decides ids and names in the outcome, not its kind.
+  const goodToken: CloudToken = contract.create().createToken();
+  const good: Answer = {
+    ...common,
+    name: 'a good credential',
+    origin: 'provider',
+    meaning: 'accepted',
+    situations: SITUATIONS,
+  };
+  const rows = contract.rows.map((row): Answer => {
+    const { expected } = row;
+    const outcome = typeof expected === 'function' ? expected(goodToken) : expected;
+    return {
+      ...common,
+      name: row.name,
+      origin: 'provider',
+      meaning: (outcome as { kind: Meaning }).kind,
+      situations: row.depth === 'recheck' ? ['inForce'] : SITUATIONS,
+      access: row.access ?? 'ReadWrite',
+      token: (row.token ?? {}) as TokenOptions,
+      ...(row.arrange !== undefined && {
+        arrange: (within, token) => row.arrange?.(within, token),
+      }),
+    };
+  });
+  const malformed = contract.malformed.map(({ name, spoil }): Answer => ({
+    ...common,
+    name,
+    origin: 'offline',
+    meaning: 'malformed',
+    situations: ['first', 'replacement'],
+    spoil,
+  }));
+  const other: Answer = {
+    ...common,
+    name: 'a good credential of another account',
+    origin: 'provider',
+    meaning: 'differentAccount',
+    situations: ['replacement'],
+    token: { account: 'another' },
+  };
+  return [good, ...rows, ...(WITHOUT_IDENTITY.includes(provider) ? [] : [other]), ...malformed];
+}
+
+function transportFault(provider: ProviderName, { name, fault, expected }: TransportFault): Answer {
+  return {
+    provider,
+    name,
+    origin: 'transport',
+    meaning: expected.kind,
+    situations: SITUATIONS,
+    access: 'ReadWrite',
+    token: {},
+    arrange: cloud => void cloud.inject(fault),
+  };
+}
