@@ -52,6 +52,7 @@ const STEPS: readonly Step[] = [
     full: true,
     env: kubernetes(name),
   })),
+  { name: 'bench', command: ['test/bench/main.ts', '--accounts', '20', '--smoke'] },
 ];
 
 /** Time limits are for a slow machine; a test that waits for a condition ends as soon as it holds. */
