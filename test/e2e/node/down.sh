@@ -24,4 +24,5 @@ if [ -s "$D/cgroups" ]; then
     [ ! -d "$c" ] || echo "node: left behind: $c" >&2
   done <"$D/cgroups"
 fi
-[ ! -e "$D/.node" ] || rm -rf --one-file-system -- "$D"
+rm -f -- "$D.tar" # the image that node.ts loads
+if [ -e "$D/.node" ]; then rm -rf --one-file-system -- "$D"; else rmdir -- "$D"; fi

@@ -42,7 +42,8 @@ pack() {
       platform:{architecture:"amd64",os:"linux"},
       annotations:{"io.containerd.image.name":$r,"org.opencontainers.image.ref.name":$r}}]}' >"$w/o/index.json"
   echo '{"imageLayoutVersion":"1.0.0"}' >"$w/o/oci-layout"
-  tar -C "$w/o" -cf "$out" oci-layout index.json blobs
+  tar -C "$w/o" -cf "$out.new" oci-layout index.json blobs
+  mv "$out.new" "$out" # whole or not at all
   rm -r -- "$w"
 }
 
@@ -71,8 +72,7 @@ slim() {
   install -d -o 1000 -g 1000 "$r/home/node"
   rm -rf "$r"/var/cache/apt/archives/*.deb "$r"/var/lib/apt/lists/*
   tar -C "$r" --exclude='./dev/*' --exclude='./proc/*' --sort=name --mtime=@0 --numeric-owner -cf "$IMG/slim.layer.tar" .
-  pack "$SLIM_REF" "$IMG/slim.tar.new" '{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"Cmd":["node"]}' "$IMG/slim.layer.tar"
-  mv "$IMG/slim.tar.new" "$IMG/slim.tar"
+  pack "$SLIM_REF" "$IMG/slim.tar" '{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"Cmd":["node"]}' "$IMG/slim.layer.tar"
   rm -rf -- "$r" "$w" "$IMG/slim.layer.tar"
 }
 

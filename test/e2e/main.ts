@@ -1,0 +1,119 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { findOrBuildHelm } from '../../scripts/generate/helm.ts';
+import { startNode, whyNoNode } from './node/node.ts';
+
+/**
+ * `npm run e2e [-- --keep] [ARGUMENTS OF JEST]`: the chart and the image in real pods, on the cluster that KUBECONFIG
+ * names, else on a node that is started for it (Linux, root). Everything is removed, whatever way it ends.
+ */
+
+const USAGE = `usage: npm run e2e [-- [--keep] [ARGUMENTS OF JEST]]
+
+KUBECONFIG  a cluster of which the caller is an administrator and which holds no CloudAccounts. With it:
+E2E_IMAGE   the operator's image, which the cluster can pull or has, such as registry.example.org/operator:dev
+            (test/e2e/kind.sh makes both)
+
+Without KUBECONFIG a node is started on this machine. --keep leaves all in place after the tests until Ctrl-C.`;
+
+/** Of the Dockerfile, where no E2E_IMAGE is given. */
+const IMAGE = 'localhost/cloud-account-operator:e2e';
+
+interface Cluster {
+  kubeconfig: string;
+  kubectl: string;
+  image: string;
+  stop(): Promise<void>;
+}
+
+const ROOT = join(import.meta.dirname, '../..');
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--help')) {
+    console.log(USAGE);
+    return 0;
+  }
+  const { KUBECONFIG: kubeconfig, CI: ci } = process.env;
+  const problem = kubeconfig ? undefined : whyNoNode();
+  if (problem !== undefined) {
+    console.log(`e2e is left out: no KUBECONFIG is set, and no node can be started here: ${problem}`);
+    return ci ? 1 : 0;
+  }
+  const end = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end.abort());
+  let cluster: Cluster | undefined;
+  try {
+    // A signal does not wait for a build. What was begun ends with this process.
+    const aborted = once(end.signal, 'abort').then(() => Promise.reject(new Error('stopped by a signal')));
+    const helm = await Promise.race([findOrBuildHelm(), aborted]);
+    cluster = await Promise.race([kubeconfig ? existingCluster(kubeconfig) : newCluster(), aborted]);
+    const code = await runTests(
+      cluster,
+      helm,
+      args.filter(arg => arg !== '--keep'),
+      end.signal,
+    );
+    if (args.includes('--keep') && !end.signal.aborted) {
+      console.log(`until Ctrl-C: KUBECONFIG=${cluster.kubeconfig} ${cluster.kubectl} get pods -A`);
+      await once(end.signal, 'abort');
+    }
+    return code;
+  } catch (error) {
+    console.error((error as Error).message);
+    return 1;
+  } finally {
+    await cluster?.stop();
+  }
+}
+
+async function newCluster(): Promise<Cluster> {
+  const start = performance.now();
+  const say = (line: string) => console.log(`[${((performance.now() - start) / 1000).toFixed(0)} s] ${line}`);
+  const node = await startNode(IMAGE, say);
+  say('a node with the image is ready');
+  return { ...node, image: IMAGE };
+}
+
+async function existingCluster(kubeconfig: string): Promise<Cluster> {
+  const image = process.env['E2E_IMAGE'];
+  if (!image) throw new Error(`with KUBECONFIG, E2E_IMAGE is needed\n\n${USAGE}`);
+  const kubectl = process.env['KUBECTL'] || 'kubectl';
+  const found = await promisify(execFile)(kubectl, [
+    ...['get', 'crd', 'cloudaccounts.strackt.io'],
+    ...['--ignore-not-found', '--output', 'name'],
+  ]);
+  // The tests remove what they installed, CRD included, and with it every account of the cluster.
+  if (found.stdout !== '') throw new Error(`${kubeconfig}: this cluster has CloudAccounts already`);
+  return { kubeconfig, kubectl, image, stop: async () => {} };
+}
+
+async function runTests(
+  { kubeconfig, kubectl, image }: Cluster,
+  helm: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<number> {
+  const jest = spawn(
+    process.execPath,
+    [
+      '--experimental-vm-modules',
+      '--disable-warning=ExperimentalWarning',
+      join(ROOT, 'node_modules/jest/bin/jest.js'),
+      ...['--selectProjects', 'e2e', '--runInBand', '--testTimeout', '180000'],
+      ...args,
+    ],
+    {
+      cwd: ROOT,
+      env: { ...process.env, KUBECONFIG: kubeconfig, KUBECTL: kubectl, HELM: helm, E2E_IMAGE: image },
+      stdio: 'inherit',
+    },
+  );
+  // Killed, since it would wait for what its tests wait for; with a cluster of its own nothing is left.
+  signal.addEventListener('abort', () => jest.kill('SIGTERM'));
+  const [code] = (await once(jest, 'exit')) as [number | null];
+  return code ?? 1;
+}
