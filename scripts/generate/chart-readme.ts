@@ -44,7 +44,9 @@ export function readChartValues(text: string): ChartValue[] {
 }
 
 function isMap(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length > 0 && !Array.isArray(value);
+  return (
+    typeof value === 'object' && value !== null && Object.keys(value).length > 0 && !Array.isArray(value)
+  );
 }
 
 /** The table of values, in Markdown. */
@@ -62,5 +64,8 @@ if (import.meta.main) {
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`${README}: "${BEGIN}" and "${END}" are needed`);
   const table = valuesTable(readChartValues(readFileSync(join(ROOT, CHART, 'values.yaml'), 'utf8')));
-  finish([{ path: README, content: `${before}${BEGIN}\n\n${table}\n\n${END}${after}` }], import.meta.filename);
+  finish(
+    [{ path: README, content: `${before}${BEGIN}\n\n${table}\n\n${END}${after}` }],
+    import.meta.filename,
+  );
 }
