@@ -112,7 +112,7 @@ async function measureLife(world: World, accounts: number): Promise<Omit<Measure
 
   const operator = startOperator(world);
   await untilCaughtUp(world);
-  const hang = await measureHang(world, observer);
+  const hang = await measureHang(world, observer, smoke ? 1 : 3);
   say(`${accounts} accounts: ${hang.without} checks a minute, ${hang.with} while ${hang.hanging} hangs`);
   await operator.stop();
 
