@@ -1,12 +1,11 @@
 import type { CloudAccount } from '../api/cloudaccount.generated.ts';
-import { RECHECK_ANNOTATION } from '../api/names.ts';
 import type { Result, Step } from '../domain/facts.ts';
 import { judge, remember } from '../domain/fold.ts';
 import type { CheckRequest, Outcome } from '../domain/outcome.ts';
 import { keyOf } from '../kube/resource.ts';
 import type { Credential } from '../providers/provider.ts';
 import type { AccountRecord, Context } from './context.ts';
-import { wantedOf } from './spec.ts';
+import { recheckOf, wantedOf } from './spec.ts';
 
 /** How long a first check may run before it shows in status; the domain decides, this only wakes it. */
 const SHOW_AFTER_MS = 1_000;
@@ -22,7 +21,7 @@ export function beginCheck(
   const { checker, clock, queue } = context;
   const key = keyOf(account);
   const { provider, accountID } = account.spec;
-  const recheck = account.metadata.annotations?.[RECHECK_ANNOTATION];
+  const recheck = recheckOf(account);
   const { access } = wantedOf(account);
   const knownIds = account.status?.account?.ids;
   const request: CheckRequest = {

@@ -1,11 +1,10 @@
 import type { CloudAccount } from '../api/cloudaccount.generated.ts';
-import { RECHECK_ANNOTATION } from '../api/names.ts';
 import type { CopyView, Facts, SourceView } from '../domain/facts.ts';
 import { formatKey, type KubeObject } from '../kube/resource.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { AccountRecord, Context } from './context.ts';
 import { type CopyReading, isRecorded, ownershipOf } from './copy.ts';
-import { copyNameOf, helpFor, wantedOf } from './spec.ts';
+import { copyNameOf, helpFor, recheckOf, wantedOf } from './spec.ts';
 import type { SourceReading } from './source.ts';
 
 /** What was read during one turn; bytes go with it. */
@@ -44,7 +43,7 @@ export function observe(
   const place = placeOf(context, account);
   if (place.taken) record.memory.conflictSince ??= now;
   else delete record.memory.conflictSince;
-  const recheck = metadata.annotations?.[RECHECK_ANNOTATION];
+  const recheck = recheckOf(account);
   return {
     now,
     uid: metadata.uid,
@@ -52,8 +51,7 @@ export function observe(
     wanted: wantedOf(account),
     help: helpFor(account, provider),
     noIdentity: provider.identityKinds.length === 0,
-    // Longer values are not echoed, so they could never be told from a new request.
-    ...(recheck !== undefined && recheck.length <= 128 && { recheck }),
+    ...(recheck !== undefined && { recheck }),
     status,
     source: sourceView(context, account, record, readings),
     copy: copyView(context, account, record, readings, place),

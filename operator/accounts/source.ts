@@ -14,6 +14,9 @@ const REFUSED_TYPES: Readonly<Record<string, string>> = {
   'helm.sh/release.v1': 'it is a release record of Helm.',
 };
 
+/** An RSA key of 8,192 bits takes 6.4 KiB in PEM; servers take headers of 8 to 16 KiB. */
+const MAX_FIELD_LENGTH = 16_384;
+
 /** The source as it was read; the bytes never outlive the turn. */
 export interface SourceReading {
   view: Exclude<SourceView, { state: 'unread' }>;
@@ -52,6 +55,9 @@ export function extractCredential(
     const value = decode(data[keyOf(field)]);
     if (value === undefined)
       return `the key "${keyOf(field)}" does not hold UTF-8 text. Write the value as plain text.`;
+    // No header and no key is that long, and all that looks for its parts in a provider's text would take seconds.
+    if (value.length > MAX_FIELD_LENGTH)
+      return `the key "${keyOf(field)}" holds more than 16 KiB, which is no credential. Write the credential alone.`;
     if (value !== '') values.set(field, value);
   }
   const complete = fieldSets.filter(set => set.every(field => values.has(field)));

@@ -1,4 +1,5 @@
 import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import { RECHECK_ANNOTATION } from '../api/names.ts';
 import type { Wanted } from '../domain/facts.ts';
 import type { Help } from '../domain/messages.ts';
 import { DEFAULT_INTERVAL } from '../domain/schedule.ts';
@@ -13,6 +14,15 @@ export function copyNameOf({ metadata, spec }: CloudAccount): string {
 /** `spec.recheckInterval` in milliseconds. */
 export function intervalOf({ spec }: CloudAccount): number {
   return parseDuration(spec.recheckInterval ?? '') ?? DEFAULT_INTERVAL;
+}
+
+/**
+ * Value of the recheck annotation. Longer ones than status can echo are none: they could never be told from a new
+ * request, and a status with one is refused by the API server.
+ */
+export function recheckOf({ metadata }: CloudAccount): string | undefined {
+  const value = metadata.annotations?.[RECHECK_ANNOTATION];
+  return value === undefined || value.length > 128 ? undefined : value;
 }
 
 /** `spec` with its defaults. */

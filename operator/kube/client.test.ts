@@ -77,6 +77,16 @@ describe('requests', () => {
     });
   });
 
+  test('an apply is YAML whatever its texts hold', async () => {
+    server.script((_request, response) => answer(response, 200, widget('a', 1)));
+    const text = 'a\u007fb\u0085c\u2028d\ufeffe🦀';
+    const object = { metadata: { name: 'a', namespace: 'ns', labels: { text } } };
+    await client.apply(WIDGETS, object, { fieldManager: 'tester' });
+    const body = server.requests[0]?.body ?? '';
+    expect(body).toContain('a\\u007fb\\u0085c\\u2028d\\ufeffe🦀');
+    expect(JSON.parse(body)).toMatchObject(object);
+  });
+
   test('a path prefix of the server address is kept', async () => {
     await client.close();
     client = createKubeClient(kubeConfigFor(`${server.url}/k8s/clusters/c-1/`));

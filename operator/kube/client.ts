@@ -149,6 +149,17 @@ export interface KubeClient {
   close(): Promise<void>;
 }
 
+/**
+ * JSON that is YAML as well, which is how an apply is read: YAML takes no control characters as they are (the API server
+ * answers 400), and would fold the line breaks of Unicode into spaces.
+ */
+function encodeBody(body: unknown): string {
+  return JSON.stringify(body).replace(
+    /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g,
+    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 const JSON_TYPE = 'application/json';
 const METADATA_TYPE = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 const METADATA_LIST_TYPE = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
@@ -183,7 +194,7 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
       method,
       path,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined ? undefined : encodeBody(body),
       timeoutMs: call?.timeoutMs ?? defaultTimeoutMs,
       signal: call?.signal,
     });

@@ -14,3 +14,8 @@ export function emailHash(address: string): string {
 export function nameWithoutEmail(name: string | undefined): string | undefined {
   return name === undefined || name.includes('@') ? undefined : name;
 }
+
+/** A user name as a hint shows it: dots for an e-mail address, which is shown nowhere, and for what is no usual name. */
+export function shownUser(name: string): string {
+  return /^[\x21-\x3f\x41-\x7e]{1,64}$/.test(name) ? name : '••••';
+}

@@ -138,3 +138,14 @@ describe('scrubbing an outcome', () => {
     expect(scrub(outcome, credential)).toEqual(outcome);
   });
 });
+
+test.each([-1, 0, Date.UTC(10_000, 0), 8.64e15])(
+  'an expiry of %d is none that status can tell',
+  expiresAt => {
+    expect(scrub({ kind: 'accepted', expiresAt }, { token: TOKEN })).toEqual({ kind: 'accepted' });
+  },
+);
+
+test.each([null, 1, Date.UTC(2030, 0)])('an expiry of %p stays', expiresAt => {
+  expect(scrub({ kind: 'accepted', expiresAt }, { token: TOKEN })).toEqual({ kind: 'accepted', expiresAt });
+});

@@ -11,6 +11,8 @@ const TEXT_RUN = 6;
 const ID_RUN = 12;
 const ADDRESS_RUN = 8;
 const MAX_LENGTH = 200;
+/** RFC 3339, in which status tells times, has four digits for a year. */
+const YEAR_10000 = Date.UTC(10_000, 0);
 /** Decoding tries many readings of a text, so it is not begun for one that is far too long to be shown. */
 const MAX_RAW_LENGTH = 2_000;
 
@@ -36,7 +38,8 @@ function safe(text: string, secrets: readonly Secrets[], run: number): string | 
 }
 
 /**
- * The outcome with every text of the provider's checked by `safeText`; what does not pass is left out.
+ * The outcome with every text of the provider's checked by `safeText`; what does not pass is left out, and so is an
+ * expiry that no timestamp can tell.
  */
 export function scrub(outcome: Outcome, credential: Credential): Outcome {
   const secrets = secretsOf(credential);
@@ -44,8 +47,10 @@ export function scrub(outcome: Outcome, credential: Credential): Outcome {
   const shown = detail === undefined ? {} : { detail };
   switch (outcome.kind) {
     case 'accepted': {
-      const { account, ...rest } = outcome;
-      return { ...rest, ...scrubAccount(account, secrets) };
+      const { account, expiresAt, ...rest } = outcome;
+      const known =
+        expiresAt === null || (expiresAt !== undefined && expiresAt > 0 && expiresAt < YEAR_10000);
+      return { ...rest, ...(known && { expiresAt }), ...scrubAccount(account, secrets) };
     }
     case 'missingPermission': {
       const missing = outcome.missing.filter(name => safe(name, secrets, ID_RUN) !== undefined);

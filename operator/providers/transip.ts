@@ -4,7 +4,7 @@ import type { AccountIdentity, CheckRequest, Outcome } from '../domain/outcome.t
 import type { ClassificationRow, ProviderError } from './classification.ts';
 import { classify, withoutPromised } from './classification.ts';
 import type { ProviderHttp } from './http.ts';
-import { idValue } from './identity.ts';
+import { idValue, shownUser } from './identity.ts';
 import { field, textField } from './json.ts';
 import type { Credential, Provider, ShapeProblem } from './provider.ts';
 import { scrub } from './redact.ts';
@@ -183,8 +183,7 @@ function checkShape({ privateKey = '' }: Credential): ShapeProblem | undefined {
 function hint({ login = '', privateKey = '' }: Credential): string {
   const reading = readKey(privateKey);
   if ('problem' in reading) return '••••';
-  const name = login.includes('@') ? '••••' : login;
-  return `${name} (key ${fingerprint(reading.key)})`;
+  return `${shownUser(login)} (key ${fingerprint(reading.key)})`;
 }
 
 export const transip: Provider = {

@@ -270,3 +270,17 @@ test('the hint is the prefix and the end of a token, or the user name', () => {
   expect(upcloud.hint({ token: 'ucat_12345678901234' })).toBe('••••');
   expect(upcloud.hint(BASIC)).toBe('ops');
 });
+
+test.each(['a'.repeat(65), 'two words', 'tab\there', 'ümläut', '\u202eevil'])(
+  'a user name that is no usual one gives no hint: %j',
+  username => {
+    expect(upcloud.hint({ username, password: 'x' })).toBe('••••');
+  },
+);
+
+test('a token that is told back as a user name is asked nothing with: addresses land in logs', async () => {
+  const http = scriptedHttp(account(`Bearer ${TOKEN.token}`));
+  const outcome = await upcloud.verify(TOKEN, FIRST, http);
+  expect(outcome).toEqual({ kind: 'unexpected', detail: 'HTTP 200 without a user name' });
+  expect(http.requests.map(({ path }) => path)).toEqual(['/1.3/account']);
+});

@@ -3,7 +3,7 @@ import type { AccountIdentity, CheckRequest, Outcome, Permissions } from '../dom
 import type { ClassificationRow, ProviderError } from './classification.ts';
 import { classify, withoutPromised } from './classification.ts';
 import type { ProviderAnswer, ProviderHttp } from './http.ts';
-import { idValue, nameWithoutEmail } from './identity.ts';
+import { idValue, nameWithoutEmail, shownUser } from './identity.ts';
 import { field, textField } from './json.ts';
 import type { Credential, Provider, ShapeProblem } from './provider.ts';
 import { holdsSecret } from './redact.ts';
@@ -114,7 +114,7 @@ async function verify(credential: Credential, request: CheckRequest, http: Provi
   if (username === undefined) return withoutPromised(answer.json, 'an account');
   // The name goes into an address, and addresses into the logs of whatever stands between: a credential that was told
   // back as a name must not.
-  if (holdsSecret(username, credential))
+  if (username !== credential.username && holdsSecret(username, credential))
     return { kind: 'unexpected', detail: 'HTTP 200 without a user name' };
 
   const known = request.depth === 'recheck' ? knownDetails(username, request.knownIds ?? []) : undefined;
@@ -230,8 +230,7 @@ function checkShape({ token, username }: Credential): ShapeProblem | undefined {
 }
 
 function hint({ token, username = '' }: Credential): string {
-  // A user name may be an e-mail address, which is shown nowhere.
-  if (token === undefined) return username.includes('@') ? '••••' : username;
+  if (token === undefined) return shownUser(username);
   return token.length < 20 ? '••••' : `ucat_••••${token.slice(-4)}`;
 }
 

@@ -53,20 +53,25 @@ const MARK = '~';
  * between, and any part of RUN characters. A PEM is seen line by line, since line breaks are no letters either.
  */
 export function createDetector(canaries: readonly Canary[]): Detector {
-  const owners = new Map<string, string>();
+  /** By length of a run: run → whose it is. */
+  const owners = new Map<number, Map<string, string>>();
   for (const { name, value } of canaries) {
-    for (const form of formsOf(value)) {
-      for (let at = 0; at + RUN <= form.length; at += 1) owners.set(form.slice(at, at + RUN), name);
+    for (const { form, run } of formsOf(value)) {
+      const known = owners.get(run) ?? new Map<string, string>();
+      owners.set(run, known);
+      for (let at = 0; at + run <= form.length; at += 1) known.set(form.slice(at, at + run), name);
     }
   }
   return {
     find({ channel, text }) {
       const found = new Map<string, Leak>();
       for (const reading of readingsOf(text)) {
-        for (let at = 0; at + RUN <= reading.length; at += 1) {
-          const canary = owners.get(reading.slice(at, at + RUN));
-          if (canary === undefined || found.has(canary)) continue;
-          found.set(canary, { channel, canary, found: reading.slice(Math.max(0, at - 40), at + 40) });
+        for (const [run, known] of owners) {
+          for (let at = 0; at + run <= reading.length; at += 1) {
+            const canary = known.get(reading.slice(at, at + run));
+            if (canary === undefined || found.has(canary)) continue;
+            found.set(canary, { channel, canary, found: reading.slice(Math.max(0, at - 40), at + 40) });
+          }
         }
       }
       return [...found.values()];
@@ -84,7 +89,7 @@ export function assertNoLeak(detector: Detector, outlets: readonly Outlet[]): vo
   throw new Error(`${leaks.length} parts of credentials were shown:\n${lines.join('\n')}`);
 }
 
-function formsOf(value: string): string[] {
+function formsOf(value: string): { form: string; run: number }[] {
   const bare = value.replace(PUBLIC, '').trim();
   const bytes = Buffer.from(bare);
   const base64 = [0, 1, 2].map(shift =>
@@ -93,8 +98,12 @@ function formsOf(value: string): string[] {
       .toString('base64')
       .slice(shift === 0 ? 0 : shift + 1),
   );
-  // Escapes that `readingsOf` does not undo: `%64%6f` folds to `646f`, and so does a dump.
-  return [bare, ...base64, bytes.toString('hex')].map(fold);
+  // As many characters as an encoding makes of a run; fewer would be found by chance.
+  return [
+    { form: fold(bare), run: RUN },
+    ...base64.map(form => ({ form: fold(form), run: Math.ceil((RUN * 4) / 3) })),
+    { form: bytes.toString('hex'), run: 2 * RUN },
+  ];
 }
 
 function readingsOf(text: string): Set<string> {
