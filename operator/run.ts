@@ -60,13 +60,20 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     reportingController: `${GROUP}/${OPERATOR_NAME}`,
     reportingInstance: hostname(),
   });
-  const checker = createChecker({ endpoints: config.endpoints, budgets: config.budgets, userAgent });
+  const clock = options.clock ?? { now: Date.now, random: Math.random };
+  const checker = createChecker({
+    endpoints: config.endpoints,
+    budgets: config.budgets,
+    userAgent,
+    now: () => clock.now(),
+    ...(clock.timers && { timers: clock.timers }),
+  });
   const controller = createAccountsController({
     client,
     checker,
     providers: PROVIDERS,
     events,
-    clock: options.clock ?? { now: Date.now, random: Math.random },
+    clock,
     timing: config.timing,
     watchSecrets: config.watchSecrets,
     ...(config.namespaces && { namespaces: config.namespaces }),

@@ -7,7 +7,7 @@ import type { KubeClient } from '../kube/client.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { KubeObject } from '../kube/resource.ts';
 import type { WritableStore } from '../kube/store.ts';
-import type { WorkQueue } from '../kube/work-queue.ts';
+import type { QueueClock, WorkQueue } from '../kube/work-queue.ts';
 import type { Checker } from '../providers/checker.ts';
 import type { Credential, Provider } from '../providers/provider.ts';
 import type { Fingerprint } from './fingerprint.ts';
@@ -17,6 +17,11 @@ import type { SourceReading } from './source.ts';
 export interface Clock {
   now(): number;
   random(): number;
+  /**
+   * What the queue and the waits for a provider's budget go by; default: the system's. Time limits of connections are
+   * never among it, so that days can be simulated against real servers.
+   */
+  timers?: QueueClock;
 }
 
 /** What the process remembers of one account, by its UID. */

@@ -2,9 +2,9 @@ import type { CloudAccount } from '../api/cloudaccount.generated.ts';
 import { VERIFIED_SECRET_TYPE } from '../api/names.ts';
 import { startOffsets } from '../domain/schedule.ts';
 import { fromTimestamp } from '../domain/time.ts';
-import { whenAborted } from '../kube/backoff.ts';
+import { jitteredBackoff, pause, whenAborted } from '../kube/backoff.ts';
 import { type Reconciled, runController } from '../kube/controller.ts';
-import type { KubeError } from '../kube/errors.ts';
+import { isKubeError, type KubeError } from '../kube/errors.ts';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
 import { formatKey, keyOf, type KubeObject } from '../kube/resource.ts';
 import { createStore } from '../kube/store.ts';
@@ -20,6 +20,7 @@ type Account = CloudAccount & KubeObject;
 
 /** For checks under way at the end: most take a fraction of it, and the next leader waits for it. */
 const FINISH_MS = 1_000;
+const CATCH_UP_BACKOFF = { baseMs: 100, maxMs: 5_000 };
 
 /** What the controller is made of; the rest of its {@link Context} it makes itself. */
 export interface AccountsOptions extends Pick<
@@ -69,7 +70,7 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
   const ready = Promise.withResolvers<void>();
   const context: Context = {
     ...given,
-    queue: createWorkQueue(),
+    queue: createWorkQueue(given.clock.timers && { clock: given.clock.timers }),
     fingerprint: createFingerprint(),
     accounts: createStore<Account>({
       uid: ({ metadata }) => [metadata.uid],
@@ -138,6 +139,7 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
 
   async function work(signal: AbortSignal, lead?: Lead): Promise<void> {
     await Promise.race([synced, whenAborted(signal)]);
+    if (lead !== undefined) await catchUp(context, scopes, signal);
     if (signal.aborted) return;
     mayCheck = () => !signal.aborted && (lead?.holds() ?? true);
     // From here on, not from the start of the process: what a follower saw may be long past.
@@ -178,6 +180,30 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
 
 function allSynced(reflectors: readonly Reflector[]): Promise<unknown> {
   return Promise.all(reflectors.map(({ synced }) => synced));
+}
+
+/**
+ * Another process led until a moment ago, and its last verdicts may still be on their way to our watches: what is
+ * decided without them would be asked of the provider once more.
+ */
+async function catchUp(
+  { client, accounts }: Context,
+  scopes: readonly (string | undefined)[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const namespace of scopes) {
+    for (let failures = 0, isDone = false; !isDone && !signal.aborted; failures++) {
+      if (failures > 0) await pause(jitteredBackoff(failures, CATCH_UP_BACKOFF), signal);
+      try {
+        for await (const { items } of client.listPages<Account>(CLOUD_ACCOUNTS, { namespace, signal })) {
+          for (const account of items) accounts.remember(slimAccount(account));
+        }
+        isDone = true;
+      } catch (error) {
+        if (!isKubeError(error)) throw error;
+      }
+    }
+  }
 }
 
 /** Gives checks under way a moment to end and to be written down. Those that wait in line have asked nobody yet. */

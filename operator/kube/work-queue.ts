@@ -36,6 +36,8 @@ export interface WorkQueue {
   shutDown(): void;
   /** Keys in line now. */
   readonly length: number;
+  /** Keys that workers have now. */
+  readonly busy: number;
   /** Keys that wait for their time. */
   readonly waiting: number;
 }
@@ -142,6 +144,9 @@ export function createWorkQueue(options: WorkQueueOptions = {}): WorkQueue {
     },
     get length() {
       return line.length;
+    },
+    get busy() {
+      return processing.size;
     },
     get waiting() {
       return delayed.size;

@@ -4,12 +4,18 @@ import type { ProviderName } from '../api/names.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { Checker, CheckerOptions } from './checker.ts';
 import { createChecker } from './checker.ts';
+import { SYSTEM_TIMERS, type Timers } from './line.ts';
 import type { Budget, Credential, Provider } from './provider.ts';
 import type { ScriptedServer } from './scripted-server.test-support.ts';
 import { startScriptedServer } from './scripted-server.test-support.ts';
 
 const REQUEST = { access: 'ReadWrite', depth: 'first' } as const;
 const FREE: Budget = { scope: 'credential', ratePerSecond: 1000, burst: 1000 };
+
+/** The system's timers under another clock. */
+function at(now: () => number): Timers {
+  return { ...SYSTEM_TIMERS, now };
+}
 
 let server: ScriptedServer;
 let checker: Checker | undefined;
@@ -187,7 +193,7 @@ describe('the line of a provider', () => {
 describe('a provider that asks to be left alone', () => {
   test('is not asked for the same credential again, and goes on answering others', async () => {
     let elapsed = 0;
-    start({}, { elapsed: () => elapsed });
+    start({}, { timers: at(() => elapsed) });
     server.answer = path =>
       path === '/a' ? { status: 429, headers: { 'retry-after': '30' } } : { status: 200 };
     expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 30_000 });
@@ -202,7 +208,7 @@ describe('a provider that asks to be left alone', () => {
 
   test('is not asked at all where its limit is one for all', async () => {
     let elapsed = 0;
-    start({ budget: { ...FREE, scope: 'egress' } }, { elapsed: () => elapsed, concurrencyPerProvider: 1 });
+    start({ budget: { ...FREE, scope: 'egress' } }, { timers: at(() => elapsed), concurrencyPerProvider: 1 });
     server.answer = () => ({ status: 429, headers: { 'retry-after': '30' } });
     const outcomes = await Promise.all(['a', 'b', 'c'].map(token => check(token)));
     expect(outcomes).toEqual(outcomes.map(() => ({ kind: 'throttled', retryAfterMs: 30_000 })));
@@ -214,7 +220,7 @@ describe('a provider that asks to be left alone', () => {
 
   test('is believed to mean one credential, until two meet it, where its limit is not known', async () => {
     let elapsed = 0;
-    start({ budget: { ...FREE, scope: 'unknown' } }, { elapsed: () => elapsed });
+    start({ budget: { ...FREE, scope: 'unknown' } }, { timers: at(() => elapsed) });
     const refused = { status: 429, headers: { 'retry-after': '600' } };
     server.answer = path => (path === '/good' ? { status: 200 } : refused);
     expect(await check('a')).toMatchObject({ kind: 'throttled' });
@@ -229,14 +235,14 @@ describe('a provider that asks to be left alone', () => {
   });
 
   test('without saying for how long is left alone for 10 s', async () => {
-    start({}, { elapsed: () => 0 });
+    start({}, { timers: at(() => 0) });
     server.answer = () => ({ status: 429 });
     expect(await check('a')).toEqual({ kind: 'throttled' });
     expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 10_000 });
   });
 
   test('and a credential that used up its budget is turned away, not queued', async () => {
-    start({}, { budgets: { Hetzner: { ratePerSecond: 0.5, burst: 2 } }, elapsed: () => 0 });
+    start({}, { budgets: { Hetzner: { ratePerSecond: 0.5, burst: 2 } }, timers: at(() => 0) });
     expect(await check('a')).toEqual({ kind: 'accepted' });
     expect(await check('a')).toEqual({ kind: 'accepted' });
     expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 2_000 });

@@ -5,8 +5,8 @@ import type { CheckRequest, Outcome } from '../domain/outcome.ts';
 import { createBuckets } from './budget.ts';
 import { createProviderHttp } from './http.ts';
 import { PROVIDERS } from './index.ts';
-import type { Line } from './line.ts';
-import { createLine } from './line.ts';
+import type { Line, Timers } from './line.ts';
+import { createLine, SYSTEM_TIMERS } from './line.ts';
 import type { BudgetOverride } from './options.ts';
 import type { Credential, Provider } from './provider.ts';
 import { scrub } from './redact.ts';
@@ -26,8 +26,8 @@ export interface CheckerOptions extends Omit<TransportOptions, 'connections'> {
   userAgent?: string;
   /** Milliseconds since the epoch. */
   now?: () => number;
-  /** Monotonic clock in milliseconds, for budgets. */
-  elapsed?: () => number;
+  /** For budgets. Deadlines of calls always go by the system's. */
+  timers?: Timers;
   /** For tests: modules that stand in for those of the registry. */
   providers?: Partial<Record<ProviderName, Provider>>;
 }
@@ -60,6 +60,7 @@ const GRACE_MS = 250;
 
 export function createChecker(options: CheckerOptions = {}): Checker {
   const { concurrencyPerProvider = 16, deadlineMs = 15_000, providers = PROVIDERS } = options;
+  const { timers = SYSTEM_TIMERS } = options;
   const lanes = new Map<ProviderName, Lane>();
   const active = new Set<AbortController>();
   // Credentials are told apart without their bytes being kept.
@@ -74,7 +75,8 @@ export function createChecker(options: CheckerOptions = {}): Checker {
       line: createLine({
         concurrency: concurrencyPerProvider,
         scope: budget.scope,
-        buckets: createBuckets({ ...budget, elapsed: options.elapsed ?? (() => performance.now()) }),
+        buckets: createBuckets({ ...budget, elapsed: timers.now }),
+        timers,
       }),
       transport: createTransport({ ...options, connections: concurrencyPerProvider }),
     };

@@ -7,7 +7,22 @@ export interface LineOptions {
   concurrency: number;
   scope: Budget['scope'];
   buckets: Buckets;
+  /** Default: the system's. */
+  timers?: Timers;
 }
+
+/** A monotonic clock in milliseconds with its timers. */
+export interface Timers {
+  now(): number;
+  setTimeout(callback: () => void, ms: number): unknown;
+  clearTimeout(handle: unknown): void;
+}
+
+export const SYSTEM_TIMERS: Timers = {
+  now: () => performance.now(),
+  setTimeout: (callback, ms) => setTimeout(callback, ms),
+  clearTimeout: handle => clearTimeout(handle as NodeJS.Timeout),
+};
 
 /** The answer to waiting: a place that must be given back, or why there will be none. */
 export type Place =
@@ -47,11 +62,11 @@ const SUSPECTED_MS = 60_000;
 /** setTimeout fires at once beyond 2^31-1 ms; looking again costs nothing. */
 const MAX_TIMER_MS = 60_000;
 
-export function createLine({ concurrency, scope, buckets }: LineOptions): Line {
+export function createLine({ concurrency, scope, buckets, timers = SYSTEM_TIMERS }: LineOptions): Line {
   const waiting: Waiting[] = [];
   let head = 0;
   let running = 0;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: unknown;
   let lastBlocked = EVERYBODY;
 
   /** Whose bucket the calls of a credential are taken from. */
@@ -78,14 +93,14 @@ export function createLine({ concurrency, scope, buckets }: LineOptions): Line {
   }
 
   function pump(): void {
-    clearTimeout(timer);
+    timers.clearTimeout(timer);
     timer = undefined;
     for (let next = waiting[head]; next !== undefined && running < concurrency; next = waiting[head]) {
       const refused = next.gone ? undefined : refusal(next.key);
       if (!next.gone && refused === undefined) {
         const wait = buckets.wait(bucketKey(next.key));
         if (wait !== undefined) {
-          timer = setTimeout(pump, Math.min(Math.ceil(wait.waitMs), MAX_TIMER_MS));
+          timer = timers.setTimeout(pump, Math.min(Math.ceil(wait.waitMs), MAX_TIMER_MS));
           break;
         }
       }
@@ -152,6 +167,6 @@ export function createLine({ concurrency, scope, buckets }: LineOptions): Line {
       }
       pump();
     },
-    close: () => clearTimeout(timer),
+    close: () => timers.clearTimeout(timer),
   };
 }
