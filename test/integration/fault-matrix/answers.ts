@@ -1,5 +1,5 @@
 import type { ProviderName } from '../../../operator/api/names.ts';
-import type { MalformedRow } from '../../clouds/contract.ts';
+import type { ContractRow, MalformedRow } from '../../clouds/contract.ts';
 import type { Cloud, CloudToken, TokenOptions } from '../../clouds/kit.ts';
 import { type AnyContract, CONTRACTS } from '../../contract/support.ts';
 import { SLOW_FAULTS, TRANSPORT_FAULTS, type TransportFault } from '../../contract/transport-faults.ts';
@@ -31,8 +31,7 @@ export const ANSWERS: readonly Answer[] = CONTRACTS.flatMap(([provider, contract
 
 function ownAnswers(provider: ProviderName, contract: AnyContract): Answer[] {
   const common = { provider, access: 'ReadWrite', token: {} } as const;
-  // Which token it is decides ids and names in the outcome, not its kind.
-  const goodToken: CloudToken = contract.create().createToken();
+  const goodToken = contract.create().createToken() as CloudToken;
   const good: Answer = {
     ...common,
     name: 'a good credential',
@@ -40,17 +39,15 @@ function ownAnswers(provider: ProviderName, contract: AnyContract): Answer[] {
     meaning: 'accepted',
     situations: SITUATIONS,
   };
-  const rows = contract.rows.map((row): Answer => {
-    const { expected } = row;
-    const outcome = typeof expected === 'function' ? expected(goodToken) : expected;
+  const rows = (contract.rows as readonly ContractRow<object, object>[]).map((row): Answer => {
     return {
       ...common,
       name: row.name,
       origin: 'provider',
-      meaning: (outcome as { kind: Meaning }).kind,
+      meaning: meaningOf(row, goodToken),
       situations: row.depth === 'recheck' ? ['inForce'] : SITUATIONS,
       access: row.access ?? 'ReadWrite',
-      token: (row.token ?? {}) as TokenOptions,
+      token: row.token ?? {},
       ...(row.arrange !== undefined && {
         arrange: (within, token) => row.arrange?.(within, token),
       }),
@@ -73,6 +70,13 @@ function ownAnswers(provider: ProviderName, contract: AnyContract): Answer[] {
     token: { account: 'another' },
   };
   return [good, ...rows, ...(WITHOUT_IDENTITY.includes(provider) ? [] : [other]), ...malformed];
+}
+
+/** Which token it is decides ids and names in the outcome, not its kind. */
+function meaningOf({ expected }: ContractRow<object, object>, token: CloudToken): Meaning {
+  const outcome =
+    typeof expected === 'function' ? (expected as (token: CloudToken) => object)(token) : expected;
+  return (outcome as { kind: Meaning }).kind;
 }
 
 function transportFault(provider: ProviderName, { name, fault, expected }: TransportFault): Answer {

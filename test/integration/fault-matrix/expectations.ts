@@ -101,7 +101,8 @@ export const EXPECTED: Readonly<Record<AnswerClass, Partial<Record<Situation, Ex
       Stalled: 'True ReplacementRejected',
       published: 'the old credential',
       next: 'soon',
-      asked: 'after 1 and 10 minutes, then with the daily check, as above',
+      asked:
+        'after 1 and 10 minutes, then with the daily check, or hourly where it is mended at the provider',
     },
   },
   refusedOffline: {
