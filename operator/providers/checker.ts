@@ -75,7 +75,7 @@ export function createChecker(options: CheckerOptions = {}): Checker {
       line: createLine({
         concurrency: concurrencyPerProvider,
         scope: budget.scope,
-        buckets: createBuckets({ ...budget, elapsed: timers.now }),
+        buckets: createBuckets({ ...budget, elapsed: () => timers.now() }),
         timers,
       }),
       transport: createTransport({ ...options, connections: concurrencyPerProvider }),
