@@ -102,12 +102,15 @@ describe('the chart and the image in a cluster', () => {
       /Succeeded/,
     );
     const metrics = await fetch(`${world.serviceUrl(SYSTEM, `${FULL_NAME}-metrics`, 8080)}/metrics`);
-    expect([metrics.status, await metrics.text()]).toEqual([200, expect.stringContaining('process_cpu')]);
+    expect([metrics.status, await metrics.text()]).toEqual([
+      200,
+      expect.stringContaining('cloudaccount_accounts{provider="Hetzner",health="Connected"} 1'),
+    ]);
   });
 
   part('with the pod of the leader deleted another one takes over, without a call or a write', async () => {
     const leader = (await world.leader()) ?? '';
-    const before = { calls: await callCounts(), accounts: await goodVersions() };
+    const before = await goodAccounts();
     const start = performance.now();
     await world.kubectl(['delete', 'pod', leader, `--namespace=${SYSTEM}`, '--wait=false']);
     const next = await eventually(
@@ -124,9 +127,10 @@ describe('the chart and the image in a cluster', () => {
     await rollout();
 
     expect((await world.pods()).map(pod => pod.metadata.name)).toContain(next);
-    expect({ calls: await callCounts(), accounts: await goodVersions() }).toEqual(before);
+    expect(await goodAccounts()).toEqual(before);
+    const calls = await callCounts();
     await recheck('after hand-over', async () => {});
-    expectCosts(difference(before.calls, await callCounts()), GOOD);
+    expectCosts(difference(calls, await callCounts()), GOOD);
   });
 
   part('a rolling upgrade misses no check and makes none twice', async () => {
@@ -265,10 +269,13 @@ async function callCounts(): Promise<ReadonlyMap<string, number>> {
   return new Map(Array.from(await world.calls(), ([name, entries]) => [name, entries.length]));
 }
 
-/** Only of good accounts: others are tried again at any time. */
-async function goodVersions(): Promise<(string | undefined)[]> {
+/** Calls and versions of the good accounts; others may be tried again at any time. */
+async function goodAccounts(): Promise<string[]> {
+  const calls = await callCounts();
   const accounts = await world.accounts();
-  return GOOD.map(name => accounts.get(name)?.metadata.resourceVersion);
+  return GOOD.map(
+    name => `${name}: ${calls.get(name)} calls, version ${accounts.get(name)?.metadata.resourceVersion}`,
+  );
 }
 
 function difference(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>) {
