@@ -1,28 +1,11 @@
 import { describe, expect, jest, test } from '@jest/globals';
 
-import type { ProviderName } from '../../operator/api/names.ts';
 import type { ClassificationRow } from '../../operator/providers/classification.ts';
-import { DIGITALOCEAN_ANSWERS } from '../../operator/providers/digitalocean.ts';
-import { HETZNER_ANSWERS } from '../../operator/providers/hetzner.ts';
-import { HOSTINGER_ANSWERS } from '../../operator/providers/hostinger.ts';
-import { LINODE_FURTHER_ANSWERS, LINODE_PROFILE_ANSWERS } from '../../operator/providers/linode.ts';
-import { TRANSIP_AUTH_ANSWERS, TRANSIP_TEST_ANSWERS } from '../../operator/providers/transip.ts';
-import { UPCLOUD_ANSWERS } from '../../operator/providers/upcloud.ts';
-import { VULTR_ANSWERS } from '../../operator/providers/vultr.ts';
 import { CONTRACTS, startBench } from './support.ts';
+import { TABLES } from './tables.ts';
 
 // Slow machines: many small calls in one test.
 jest.setTimeout(60_000);
-
-const TABLES: Record<ProviderName, readonly ClassificationRow[]> = {
-  Hetzner: HETZNER_ANSWERS,
-  DigitalOcean: DIGITALOCEAN_ANSWERS,
-  Vultr: VULTR_ANSWERS,
-  Linode: [...LINODE_PROFILE_ANSWERS, ...LINODE_FURTHER_ANSWERS],
-  TransIP: [...TRANSIP_AUTH_ANSWERS, ...TRANSIP_TEST_ANSWERS],
-  Hostinger: HOSTINGER_ANSWERS,
-  UpCloud: UPCLOUD_ANSWERS,
-};
 
 describe.each(CONTRACTS)('the classification table of %s', (name, contract) => {
   test('names a source for each row', () => {
