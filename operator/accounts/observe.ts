@@ -102,6 +102,10 @@ function copyView(
   }
   const recordedAt = ref && copies.get(formatKey({ namespace: metadata.namespace, name: ref.name }));
   if (status?.credential !== undefined && recordedAt !== undefined && isRecorded(recordedAt, ref)) {
+    const isUnreadable =
+      copy !== undefined && isRecorded(copy.secret, ref) && copy.view.fingerprint === undefined;
+    // As it was written, but by an operator with other fields: nothing that could be checked is in it.
+    if (isUnreadable) return copy.view;
     const { published } = record.memory;
     const read = copy !== undefined && isRecorded(copy.secret, ref) ? copy.view.layoutDiffers : undefined;
     return {

@@ -131,9 +131,10 @@ export function recordCandidate(facts: Facts, draft: Draft, candidate: Candidate
       return;
     case 'open': {
       const reason = same && ATTEMPT_REASONS.has(prior.reason) ? prior.reason : 'Verifying';
-      // The same revision had its early repeats: after a crash nobody knows what the generation before asked, and a
-      // series of three for each crash would be a series for nothing.
-      const attempts = prior !== undefined && sameRevision(prior.source, revision) ? prior.attempts : 0;
+      // What had its early repeats gets no second series: the same revision, and, in a process that knows nothing of
+      // the refusal before, whatever stands in its place. It cannot tell touched bytes from new ones.
+      const isRepeat = facts.memory.refused === undefined || sameRevision(prior?.source, revision);
+      const attempts = isRepeat ? (prior?.attempts ?? 0) : 0;
       draft.candidate = undefined;
       draft.status.candidate = { ...about, reason, attempts };
     }

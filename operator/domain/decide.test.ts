@@ -118,6 +118,8 @@ describe('an edited proof', () => {
     world.advance(SECOND);
     const { proof } = world.copies()['copy'] ?? {};
     if (proof === undefined) throw new Error('no proof');
+    // A process that knows the bytes believes no annotation; the next one has nothing else.
+    world.restart();
     world.editCopy({ proof: { ...proof, credential: { ...proof.credential, verifiedAt } } });
     world.advance(DAY);
     expect(world.history.calls).toHaveLength(2);

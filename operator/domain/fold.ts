@@ -79,9 +79,12 @@ export function loseCredential(draft: Draft): void {
 export function adopt(facts: Facts, draft: Draft, proof: Proof, ref: VerifiedSecretRef): void {
   const { status } = draft;
   const { account, credential } = proof;
+  const { published, result } = facts.memory;
   draft.inForce = true;
   status.verifiedSecretRef = ref;
-  if (!isNewer(proof, status)) return;
+  // Bytes that this process knows, and no verdict in hand: an annotation that says more was edited.
+  const isSettled = published !== undefined && result === undefined && status.credential !== undefined;
+  if (isSettled || !isNewer(proof, status)) return;
   const comparison = compareAccounts(status.account?.ids ?? [], account, undefined);
   status.credential = structuredClone(credential);
   if (account === undefined) delete status.account;

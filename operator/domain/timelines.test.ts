@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CheckRequest, Outcome } from './outcome.ts';
-import { DAY, fromTimestamp, HOUR, MINUTE, SECOND } from './time.ts';
+import { DAY, fromTimestamp, HOUR, MINUTE, SECOND, toTimestamp } from './time.ts';
 import {
   accepted,
   conditionOf,
@@ -81,7 +81,7 @@ describe('a replacement', () => {
     expect(world.history.calls).toHaveLength(calls);
   });
 
-  test('that is refused costs no call when its Secret is touched hourly, and one series after a restart', () => {
+  test('that is refused costs no call when its Secret is touched hourly, and one after a restart', () => {
     const world = connected();
     world.putSecret('bad-b');
     world.advance(11 * MINUTE);
@@ -90,8 +90,8 @@ describe('a replacement', () => {
     expect(askedSince(world, calls)).toEqual([]);
     world.restart();
     everyHour(world, 6, () => world.touchSecret());
-    // Another process cannot tell touched bytes from new ones, whose early repeats matter to whoever waits.
-    expect(askedSince(world, calls)).toEqual(['bad-b', 'bad-b', 'bad-b']);
+    // Another process cannot tell touched bytes from new ones.
+    expect(askedSince(world, calls)).toEqual(['bad-b']);
     expect(world.published()).toBe('good-a');
     expect(conditionOf(world, 'Stalled')?.reason).toBe('ReplacementRejected');
   });
@@ -461,6 +461,23 @@ describe('a copy', () => {
     world.advance(HOUR);
     expect(world.history.calls).toHaveLength(1);
     expect(shown(world)).toBe('Connected=True(Verified) Ready=True(Verified)');
+  });
+
+  test('of an account that needs attention does not heal it when it is touched or its proof edited', () => {
+    const world = connected();
+    world.provider(() => ({ kind: 'rejected' }));
+    world.request('1');
+    world.advance(11 * MINUTE);
+    const { credential, health } = world.status();
+    if (credential === undefined) throw new Error('the refused credential stays in force');
+    expect(health).toBe('NeedsAttention');
+    world.editCopy({ proof: { credential: { ...credential, verifiedAt: toTimestamp(world.now()) } } });
+    world.advance(MINUTE);
+    expect(world.status().health).toBe('NeedsAttention');
+    world.restart();
+    world.editCopy({ proof: { credential }, writtenByUs: true });
+    world.advance(MINUTE);
+    expect(world.status().health).toBe('NeedsAttention');
   });
 
   test('that lost its owner is written anew without a call', () => {
