@@ -74,21 +74,21 @@ describe('deleting an account', () => {
       'with a server names it',
       { copy: 'do-verified', servers: ['web-1'] },
       [
-        'CloudAccount NS/do: 1 server stays at the provider and can no longer be managed: web-1; its verified copy do-verified goes with it',
+        'CloudAccount NS/do leaves 1 server behind: web-1; it stays at the provider and can no longer be managed; its verified copy do-verified goes with it',
       ],
     ],
     [
       'with seven servers names five',
       { copy: 'do-verified', servers: SEVEN },
       [
-        'CloudAccount NS/do: 7 servers stay at the provider and can no longer be managed: a-1, b-2, c-3, d-4, e-5 and 2 more; its verified copy do-verified goes with it',
+        'CloudAccount NS/do leaves 7 servers behind: a-1, b-2, c-3, d-4, e-5 and 2 more; they stay at the provider and can no longer be managed; its verified copy do-verified goes with it',
       ],
     ],
     [
       'with more servers than status names counts them all',
       { servers: SEVEN, count: 60 },
       [
-        'CloudAccount NS/do: 60 servers stay at the provider and can no longer be managed: a-1, b-2, c-3, d-4, e-5 and 55 more',
+        'CloudAccount NS/do leaves 60 servers behind: a-1, b-2, c-3, d-4, e-5 and 55 more; they stay at the provider and can no longer be managed',
       ],
     ],
   ])('%s', async (_, state, expected) => {
@@ -108,6 +108,16 @@ describe('deleting an account', () => {
     ).toHaveLength(1);
   });
 
+  test('names the servers also where the API server cuts long warnings', async () => {
+    const names = Array.from({ length: 30 }, (_, i) => `digitalocean-production-${i}`);
+    for (const name of names) await putAccount(namespace, name, { servers: SEVEN, copy: `${name}-verified` });
+    const texts = await warnings('DELETE', accountsPath(namespace));
+    expect(texts.length).toBeGreaterThan(5);
+    for (const text of texts) expect(text).toContain('a-1, b-2, c-3, d-4, e-5 and 2 more');
+    // Were none cut, this would show nothing.
+    expect(texts.some(text => !text.includes('goes with it'))).toBe(true);
+  });
+
   test('warns once for each of several that are deleted at once', async () => {
     for (const name of ['one', 'three', 'two'])
       await putAccount(namespace, name, { servers: [`web-${name}`] });
@@ -115,7 +125,7 @@ describe('deleting an account', () => {
     expect(texts.sort()).toEqual(
       ['one', 'three', 'two'].map(
         name =>
-          `CloudAccount ${namespace}/${name}: 1 server stays at the provider and can no longer be managed: web-${name}`,
+          `CloudAccount ${namespace}/${name} leaves 1 server behind: web-${name}; it stays at the provider and can no longer be managed`,
       ),
     );
   });
@@ -128,8 +138,8 @@ describe('deleting a namespace', () => {
     await putAccount(namespace, 'none', { servers: [], copy: 'none-verified' });
     const path = `/api/v1/namespaces/${namespace}`;
     const expected = [
-      `CloudAccount ${namespace}/one goes with its namespace: 7 servers stay at the provider and can no longer be managed: a-1, b-2, c-3, d-4, e-5 and 2 more`,
-      `CloudAccount ${namespace}/two goes with its namespace: 1 server stays at the provider and can no longer be managed: web-1`,
+      `CloudAccount ${namespace}/one leaves 7 servers behind: a-1, b-2, c-3, d-4, e-5 and 2 more; they stay at the provider and can no longer be managed`,
+      `CloudAccount ${namespace}/two leaves 1 server behind: web-1; it stays at the provider and can no longer be managed`,
     ];
     // The API server's own cache of accounts is a moment behind.
     await eventually(
