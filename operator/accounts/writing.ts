@@ -4,7 +4,7 @@ import type { Proof } from '../domain/facts.ts';
 import { backoff } from '../domain/schedule.ts';
 import { transitions } from '../domain/transitions.ts';
 import { isConflict, isForbidden, isNotFound } from '../kube/errors.ts';
-import { formatKey } from '../kube/resource.ts';
+import { formatKey, keyOf } from '../kube/resource.ts';
 import type { Credential } from '../providers/provider.ts';
 import { buildCopy, inspectCopy, removeCopy, writeCopy } from './copy.ts';
 import { equalJson } from './equal-json.ts';
@@ -95,5 +95,7 @@ export async function sweep({ context, account }: Turn): Promise<void> {
   for (const copy of context.copies.byIndex('owner', account.metadata.uid)) {
     if (copy.metadata.uid === inForce || copy.metadata.deletionTimestamp !== undefined) continue;
     await removeCopy(context.client, copy);
+    // Not a second time before the watch tells of it; one that was changed meanwhile comes again with the watch.
+    context.copies.remove(keyOf(copy), copy.metadata.resourceVersion);
   }
 }
