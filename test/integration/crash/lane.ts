@@ -282,11 +282,11 @@ function isEvent(body: string, { name }: Subject): boolean {
   return body.includes('"kind":"Event"') && body.includes(`"${name}"`);
 }
 
-function stateOf({ accounts, copies }: Witness, { name, a, b }: Subject): State | undefined {
-  const account = accounts.list().find(({ metadata }) => metadata.name === name);
+function stateOf(witness: Witness, { name, a, b }: Subject): State | undefined {
+  const account = witness.account(name);
   if (account === undefined) return undefined;
   const { status, metadata } = account;
-  const held = copies
+  const held = witness.copies
     .byIndex('owner', metadata.uid)
     .map(copy => [
       copy.metadata.name.replace(name, '<name>'),

@@ -1,7 +1,7 @@
 import type { CloudAccount } from '../../../operator/api/cloudaccount.generated.ts';
 import { VERIFIED_SECRET_TYPE } from '../../../operator/api/names.ts';
 import { createReflector, type ReflectorOptions } from '../../../operator/kube/reflector.ts';
-import type { KubeObject, Resource } from '../../../operator/kube/resource.ts';
+import { formatKey, type KubeObject, type Resource } from '../../../operator/kube/resource.ts';
 import { createStore, type Store } from '../../../operator/kube/store.ts';
 import { adminClient } from '../kube/support.ts';
 import { conditionOf, type SecretObject, type Testbed } from '../support/testbed.ts';
@@ -20,7 +20,7 @@ const CLOUD_ACCOUNTS: Resource = {
 
 /** Sees every version of every account and of every copy in a namespace. */
 export interface Witness {
-  accounts: Store<Account>;
+  account(name: string): Account | undefined;
   copies: Store<Copy>;
   /** Each status that Connected had, in order, by the account's name. */
   connected(name: string): string[];
@@ -78,7 +78,7 @@ export async function startWitness(bed: Testbed, { onCopy, onConnected }: Witnes
   const running = reflectors.map(reflector => reflector.run(stop.signal));
   await Promise.all(reflectors.map(({ synced }) => synced));
   return {
-    accounts,
+    account: name => accounts.get(formatKey({ namespace: bed.namespace, name })),
     copies,
     connected: name => history.get(name) ?? [],
     faults,

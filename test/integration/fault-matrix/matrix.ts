@@ -103,7 +103,7 @@ export async function play(cases: readonly Case[]): Promise<Result[]> {
       clock: { now: () => now, random: () => 0 },
     });
     const played = await inParallel(cases, one => connect(bed, one));
-    await settle(played, ({ name, old }) => old === undefined || isReady(accountOf(witness, name)));
+    await settle(played, ({ name, old }) => old === undefined || isReady(witness.account(name)));
 
     // A throttled provider may hold up its other accounts for a while: those come last.
     const throttled = played.filter(({ answer }) => answer.meaning === 'throttled');
@@ -195,7 +195,7 @@ async function meet(
   });
   const isSeen = (one: Played) =>
     JSON.stringify(seenOf(witness, one, now())) === JSON.stringify(sorted(expectedOf(one))) &&
-    (one.situation !== 'inForce' || accountOf(witness, one.name)?.status?.lastHandledRecheck === 'now');
+    (one.situation !== 'inForce' || witness.account(one.name)?.status?.lastHandledRecheck === 'now');
   await settle(played, isSeen);
   return played.map(one => ({
     case: one,
@@ -221,7 +221,7 @@ async function confirmOnce(
   await touch(bed, played.filter(isConfirming), now);
   await settle(
     played.filter(isConfirming),
-    ({ name }) => accountOf(witness, name)?.status?.confirming?.count === 2,
+    ({ name }) => witness.account(name)?.status?.confirming?.count === 2,
   );
 }
 
@@ -260,7 +260,7 @@ async function recover(bed: Testbed, witness: Witness, played: readonly Played[]
   let now = advance();
   const isWell = (one: Played) =>
     JSON.stringify(seenOf(witness, one, now)) === JSON.stringify(expected(one)) &&
-    accountOf(witness, one.name)?.status?.lastAttempt === undefined;
+    witness.account(one.name)?.status?.lastAttempt === undefined;
   // A throttled provider is left alone for seconds of real time, which the clock of the operator does not shorten.
   for (let rounds = 0; rounds < 12; rounds++, now = advance()) {
     const left = waiting.filter(one => !isWell(one));
@@ -295,16 +295,12 @@ async function settle(
   }
 }
 
-function accountOf({ accounts }: Witness, name: string): CloudAccount | undefined {
-  return accounts.list().find(({ metadata }) => metadata.name === name);
-}
-
 function isReady(account: CloudAccount | undefined): boolean {
   return account !== undefined && shown(account, 'Ready').startsWith('True ');
 }
 
 function seenOf(witness: Witness, one: Played, now: number): Seen | undefined {
-  const account = accountOf(witness, one.name);
+  const account = witness.account(one.name);
   if (account === undefined) return undefined;
   const [reconciling, stalled] = [shown(account, 'Reconciling'), shown(account, 'Stalled')];
   return sorted({
