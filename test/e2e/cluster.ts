@@ -30,7 +30,9 @@ export async function connectCluster(env: NodeJS.ProcessEnv = process.env): Prom
   const home = mkdtempSync(join(tmpdir(), 'e2e-'));
   // Nothing of the person's own Helm: no plugins, no settings.
   const helmEnv = { ...env, HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
-  const proxy = spawn(kubectl, ['proxy', '--port=0'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  // It ends with this process, whatever way: standard input closes then.
+  const untilEnd = '"$0" proxy --port=0 </dev/null & read -r _; kill $!';
+  const proxy = spawn('sh', ['-c', untilEnd, kubectl], { env, stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = (await once(createInterface({ input: proxy.stdout }), 'line')) as [string];
   const url = `http://${/127\.0\.0\.1:\d+/.exec(line)?.[0]}`;
   const tag = image.lastIndexOf(':');
@@ -53,8 +55,9 @@ export async function connectCluster(env: NodeJS.ProcessEnv = process.env): Prom
     serviceUrl: (namespace, name, port) =>
       `${url}/api/v1/namespaces/${namespace}/services/${name}:${port}/proxy`,
     async close() {
-      proxy.kill();
-      await once(proxy, 'exit');
+      const exited = once(proxy, 'exit');
+      proxy.stdin.end();
+      await exited;
       rmSync(home, { recursive: true, force: true });
     },
   };

@@ -6,17 +6,18 @@ import { findOrBuildHelm } from '../../scripts/generate/helm.ts';
 import { startNode, whyNoNode } from './node/node.ts';
 
 /**
- * `npm run e2e [-- --keep] [ARGUMENTS OF JEST]`: the chart and the image in real pods, on the cluster that KUBECONFIG
- * names, else on a node that is started for it (Linux, root). Everything is removed, whatever way it ends.
+ * `npm run e2e [-- [--keep] [ARGUMENTS OF JEST]]`: the chart and the image in real pods, on a node that is started for
+ * it (Linux, root) or on a cluster that is there. Everything is removed, whatever way it ends.
  */
 
 const USAGE = `usage: npm run e2e [-- [--keep] [ARGUMENTS OF JEST]]
 
-KUBECONFIG  a cluster of which the caller is an administrator and which holds no CloudAccounts. With it:
-E2E_IMAGE   the operator's image, which the cluster can pull or has, such as registry.example.org/operator:dev
-            (test/e2e/kind.sh makes both)
+Without further ado on a node that is started on this machine, with the image of the Dockerfile. With both of
+  KUBECONFIG  a cluster of which the caller is an administrator and which holds no CloudAccounts
+  E2E_IMAGE   the operator's image, which that cluster can pull or has, such as registry.example.org/operator:dev
+on that cluster; test/e2e/kind.sh makes one with kind.
 
-Without KUBECONFIG a node is started on this machine. --keep leaves all in place after the tests until Ctrl-C.`;
+--keep leaves all in place after the tests until Ctrl-C.`;
 
 /** Of the Dockerfile, where no E2E_IMAGE is given. */
 const IMAGE = 'localhost/cloud-account-operator:e2e';
@@ -37,10 +38,14 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  const { KUBECONFIG: kubeconfig, CI: ci } = process.env;
-  const problem = kubeconfig ? undefined : whyNoNode();
+  const { KUBECONFIG: kubeconfig, E2E_IMAGE: image, CI: ci } = process.env;
+  // Both or neither: a KUBECONFIG alone may be anything that somebody works with.
+  const isGiven = Boolean(kubeconfig && image);
+  const problem = isGiven ? undefined : whyNoNode();
   if (problem !== undefined) {
-    console.log(`e2e is left out: no KUBECONFIG is set, and no node can be started here: ${problem}`);
+    console.log(
+      `e2e is left out: KUBECONFIG and E2E_IMAGE are not set, and no node can be started: ${problem}`,
+    );
     return ci ? 1 : 0;
   }
   const end = new AbortController();
@@ -50,7 +55,7 @@ async function main(args: readonly string[]): Promise<number> {
     // A signal does not wait for a build. What was begun ends with this process.
     const aborted = once(end.signal, 'abort').then(() => Promise.reject(new Error('stopped by a signal')));
     const helm = await Promise.race([findOrBuildHelm(), aborted]);
-    cluster = await Promise.race([kubeconfig ? existingCluster(kubeconfig) : newCluster(), aborted]);
+    cluster = await Promise.race([isGiven ? existingCluster(kubeconfig, image) : newCluster(), aborted]);
     const code = await runTests(
       cluster,
       helm,
@@ -78,9 +83,7 @@ async function newCluster(): Promise<Cluster> {
   return { ...node, image: IMAGE };
 }
 
-async function existingCluster(kubeconfig: string): Promise<Cluster> {
-  const image = process.env['E2E_IMAGE'];
-  if (!image) throw new Error(`with KUBECONFIG, E2E_IMAGE is needed\n\n${USAGE}`);
+async function existingCluster(kubeconfig = '', image = ''): Promise<Cluster> {
   const kubectl = process.env['KUBECTL'] || 'kubectl';
   const found = await promisify(execFile)(kubectl, [
     ...['get', 'crd', 'cloudaccounts.strackt.io'],
@@ -100,6 +103,7 @@ async function runTests(
   const jest = spawn(
     process.execPath,
     [
+      ...['--import', new URL('../../scripts/die-with-parent.mjs', import.meta.url).href],
       '--experimental-vm-modules',
       '--disable-warning=ExperimentalWarning',
       join(ROOT, 'node_modules/jest/bin/jest.js'),
@@ -109,7 +113,7 @@ async function runTests(
     {
       cwd: ROOT,
       env: { ...process.env, KUBECONFIG: kubeconfig, KUBECTL: kubectl, HELM: helm, E2E_IMAGE: image },
-      stdio: 'inherit',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     },
   );
   // Killed, since it would wait for what its tests wait for; with a cluster of its own nothing is left.
