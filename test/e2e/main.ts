@@ -26,6 +26,8 @@ interface Cluster {
   kubeconfig: string;
   kubectl: string;
   image: string;
+  /** What else tests need to know of it. */
+  env?: Record<string, string>;
   stop(): Promise<void>;
 }
 
@@ -80,7 +82,7 @@ async function newCluster(): Promise<Cluster> {
   const say = (line: string) => console.log(`[${((performance.now() - start) / 1000).toFixed(0)} s] ${line}`);
   const node = await startNode(IMAGE, say);
   say('a node with the image is ready');
-  return { ...node, image: IMAGE };
+  return { ...node, image: IMAGE, env: { E2E_NODE: '1' } };
 }
 
 async function existingCluster(kubeconfig = '', image = ''): Promise<Cluster> {
@@ -95,7 +97,7 @@ async function existingCluster(kubeconfig = '', image = ''): Promise<Cluster> {
 }
 
 async function runTests(
-  { kubeconfig, kubectl, image }: Cluster,
+  { kubeconfig, kubectl, image, env }: Cluster,
   helm: string,
   args: readonly string[],
   signal: AbortSignal,
@@ -112,7 +114,7 @@ async function runTests(
     ],
     {
       cwd: ROOT,
-      env: { ...process.env, KUBECONFIG: kubeconfig, KUBECTL: kubectl, HELM: helm, E2E_IMAGE: image },
+      env: { ...process.env, ...env, KUBECONFIG: kubeconfig, KUBECTL: kubectl, HELM: helm, E2E_IMAGE: image },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     },
   );

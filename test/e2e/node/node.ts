@@ -33,10 +33,14 @@ export function whyNoNode(): string | undefined {
 }
 
 /**
- * A Kubernetes node, with the image of this checkout's Dockerfile loaded as `image`.
+ * A Kubernetes node.
+ * @param image name under which it has the image of this checkout's Dockerfile; undefined: it has none
  * @param say told in whole lines what takes time
  */
-export async function startNode(image: string, say: (line: string) => void): Promise<RunningNode> {
+export async function startNode(
+  image: string | undefined,
+  say: (line: string) => void,
+): Promise<RunningNode> {
   const tools = await findNodeTools(say);
   const dir = mkdtempSync(join(tmpdir(), 'cao-node-'));
   const [port] = await freePorts(1);
@@ -55,9 +59,12 @@ export async function startNode(image: string, say: (line: string) => void): Pro
   try {
     // down.sh removes it as well.
     const archive = `${dir}.tar`;
-    const [kubeconfig] = await Promise.all([started(holder, say), buildImage(image, archive, env, say)]);
-    await script('image.sh', ['load', archive], env);
-    rmSync(archive);
+    const [kubeconfig] = await Promise.all([
+      started(holder, say),
+      image !== undefined && buildImage(image, archive, env, say),
+    ]);
+    if (image !== undefined) await script('image.sh', ['load', archive], env);
+    rmSync(archive, { force: true });
     return { kubeconfig, kubectl: join(tools.CAO_NODE_BIN, 'kubectl'), stop };
   } catch (error) {
     await stop();
