@@ -3,7 +3,7 @@ import { GROUP, OPERATOR_NAME, VERSION } from '../api/names.ts';
 import type { Proof } from '../domain/facts.ts';
 import { backoff } from '../domain/schedule.ts';
 import { transitions } from '../domain/transitions.ts';
-import { isConflict, isForbidden, isNotFound } from '../kube/errors.ts';
+import { isConflict, isForbidden, isInvalid, isNotFound } from '../kube/errors.ts';
 import { formatKey, keyOf } from '../kube/resource.ts';
 import type { Credential } from '../providers/provider.ts';
 import { buildCopy, inspectCopy, removeCopy, writeCopy } from './copy.ts';
@@ -30,8 +30,9 @@ export async function publish(turn: Turn, proof: Proof, credential: Credential):
     record.memory.published = fingerprint(credential);
     delete record.publishRetry;
   } catch (error) {
-    // Quota, rights, admission, or a namespace that ends: the verdict stays in hand, only the write is tried again.
-    if (!isForbidden(error) && !isNotFound(error)) throw error;
+    // Quota, rights, admission, a namespace that ends, or foreign annotations that leave no room: the verdict stays in
+    // hand, only the write is tried again.
+    if (!isForbidden(error) && !isNotFound(error) && !isInvalid(error)) throw error;
     const attempts = (record.publishRetry?.attempts ?? 0) + 1;
     record.publishRetry = { attempts, notBefore: clock.now() + backoff(attempts, clock.random()) };
     record.memory.notWritable = true;

@@ -160,7 +160,7 @@ export function staticMessage(reason: AccountReason, help: Help): string {
     case 'UnexpectedAnswer':
       return `${provider} gave an answer that says nothing about the credential. Nothing is concluded from that; it is asked again by itself.`;
     case 'VerifiedSecretNotWritable':
-      return `${provider} accepted the credential, but the verified copy "${help.copyName}" cannot be written (quota or rights). Writing is tried again by itself.`;
+      return `${provider} accepted the credential, but the verified copy "${help.copyName}" cannot be written (quota, rights, or annotations that leave no room). Writing is tried again by itself.`;
     case 'VerifiedSecretConflict':
       return `The name "${help.copyName}" of the verified copy is taken by another Secret. Remove that Secret, or choose another spec.verifiedSecret.name.`;
     case 'Suspended':
