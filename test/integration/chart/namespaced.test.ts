@@ -6,7 +6,7 @@ import { startCluster, type Cluster } from './cluster.ts';
 import { type OperatorPod, startPod } from './pod.ts';
 import { CHART } from './release.ts';
 
-/** Two releases, each for a team of its own; a third team has none. */
+/** Two releases, each for teams of its own; one team has none. */
 const BLUE = { name: 'blue', namespace: 'blue-operator' };
 const GREEN = { name: 'green', namespace: 'green-operator' };
 const BLUE_USER = 'system:serviceaccount:blue-operator:blue-cloud-account-operator';
@@ -19,12 +19,12 @@ let pods: OperatorPod[] = [];
 beforeAll(async () => {
   cluster = await startCluster();
   admin = connect(cluster.controlPlane.kubeconfig);
-  for (const team of ['blue', 'green', 'grey'])
+  for (const team of ['blue', 'azure', 'green', 'grey'])
     await cluster.createNamespace(team, { 'pod-security.kubernetes.io/enforce': 'restricted' });
   const extraArgs = cluster.cloudArgs;
   await cluster.helm.install(BLUE, CHART, {
     extraArgs,
-    watchNamespaces: ['blue'],
+    watchNamespaces: ['blue', 'azure'],
     admissionPolicies: { enabled: true },
   });
   // The second one leaves what a cluster has once to the first, and may read Secrets only by name.
@@ -47,9 +47,10 @@ afterAll(async () => {
 describe('two releases side by side', () => {
   test('connect the accounts of their own namespaces, and nobody those of others', async () => {
     await cluster.connect('grey', 'account', 'Hetzner');
-    for (const team of ['blue', 'green']) await cluster.connect(team, 'account', 'Hetzner');
-    for (const team of ['blue', 'green']) await cluster.untilConnected(team, 'account');
-    expect(cluster.calls()).toBe(2);
+    const teams = ['blue', 'azure', 'green'];
+    for (const team of teams) await cluster.connect(team, 'account', 'Hetzner');
+    for (const team of teams) await cluster.untilConnected(team, 'account');
+    expect(cluster.calls()).toBe(3);
     expect((await cluster.account('grey', 'account'))?.status?.conditions).toBeUndefined();
   });
 
