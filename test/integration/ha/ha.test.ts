@@ -104,6 +104,63 @@ describe('of three replicas', () => {
   );
 
   test(
+    'a check that is under way when the leader is told to stop is ended and written down',
+    async () => {
+      const heal = bed.cloud('Hetzner').inject({ kind: 'latency', ms: 500 });
+      const { calls } = leader;
+      const callsBefore = calls.length;
+      await addAccount('under-way');
+      await eventually(
+        () => calls.length,
+        length => length > callsBefore,
+        'the call',
+      );
+      leader.send('SIGTERM');
+      expect(await leader.ended).toBe(0);
+      expect((await bed.account('under-way'))?.status?.health).toBe('Connected');
+      heal();
+      const next = await replicas.leader(leader);
+      await recheck('one', 'after-the-check');
+      expect(next.calls).toHaveLength(1);
+      expect(checks('under-way')).toBe(1);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'what the last leader wrote counts, also where the watches of the next one have not brought it yet',
+    async () => {
+      const heal = bed.cloud('Hetzner').inject({ kind: 'latency', ms: 1_000 });
+      const { calls } = leader;
+      const callsBefore = calls.length;
+      const checksBefore = checks('two');
+      const request = recheck('two', 'behind-their-backs');
+      await eventually(
+        () => calls.length,
+        length => length > callsBefore,
+        'the call',
+      );
+      // They have seen the request as the leader has; its answer does not reach them.
+      for (const { proxy } of others()) {
+        proxy.addRule({ isWatch: true, path: /cloudaccounts/, action: { kind: 'stall', when: 'before' } });
+        proxy.breakConnections('reset');
+      }
+      await request;
+      heal();
+      leader.send('SIGTERM');
+      const next = await replicas.leader(leader);
+      for (const { proxy } of replicas.running()) {
+        proxy.clearRules();
+        proxy.breakConnections('reset');
+      }
+      await recheck('one', 'after-the-lag');
+      expect(next.calls).toHaveLength(1);
+      expect(checks('two') - checksBefore).toBe(1);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     'a rolling upgrade loses no check and makes none twice',
     async () => {
       // Slow enough that some checks are under way whenever a leader stops.
