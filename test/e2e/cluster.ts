@@ -1,10 +1,9 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { cacheRoot } from '../control-plane/cache.mjs';
 
 const run = promisify(execFile);
 
@@ -27,8 +26,8 @@ export interface Cluster {
 export async function connectCluster(env: NodeJS.ProcessEnv = process.env): Promise<Cluster> {
   const { KUBECTL: kubectl = '', HELM: helm = '', E2E_IMAGE: image = '', KUBECONFIG: kubeconfig = '' } = env;
   if (!kubectl || !helm || !image || !kubeconfig) throw new Error('started by npm run e2e only');
-  const home = mkdtempSync(join(tmpdir(), 'e2e-'));
   // Nothing of the person's own Helm: no plugins, no settings.
+  const home = join(cacheRoot(env), 'helm-home');
   const helmEnv = { ...env, HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
   // It ends with this process, whatever way: standard input closes then.
   const untilEnd = '"$0" proxy --port=0 </dev/null & read -r _; kill $!';
@@ -40,12 +39,8 @@ export async function connectCluster(env: NodeJS.ProcessEnv = process.env): Prom
   return {
     image: { repository: image.slice(0, tag), tag: image.slice(tag + 1) },
     kubectl: (args, input) => call(kubectl, args, env, input),
-    helm(args, values) {
-      if (values === undefined) return call(helm, args, helmEnv);
-      const file = join(home, 'values.json');
-      writeFileSync(file, JSON.stringify(values));
-      return call(helm, [...args, '--values', file], helmEnv);
-    },
+    helm: (args, values) =>
+      call(helm, values === undefined ? args : [...args, '--values=-'], helmEnv, values),
     async get<T>(path: string) {
       const response = await fetch(`${url}${path}`);
       if (response.status === 404) return undefined;
@@ -58,7 +53,6 @@ export async function connectCluster(env: NodeJS.ProcessEnv = process.env): Prom
       const exited = once(proxy, 'exit');
       proxy.stdin.end();
       await exited;
-      rmSync(home, { recursive: true, force: true });
     },
   };
 }

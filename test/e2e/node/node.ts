@@ -20,15 +20,33 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
+/** What decides whether a node can run. */
+export interface Machine {
+  platform: string;
+  arch: string;
+  isRoot: boolean;
+  hasApt: boolean;
+  hasCgroupV1: boolean;
+}
+
+function thisMachine(): Machine {
+  const cgroups = '/sys/fs/cgroup';
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    isRoot: process.getuid?.() === 0,
+    hasApt: existsSync('/usr/bin/apt-get'),
+    hasCgroupV1: existsSync(cgroups) && statfsSync(cgroups).type === TMPFS_MAGIC,
+  };
+}
+
 /** Why a node cannot run on this machine; undefined: it can. */
-export function whyNoNode(): string | undefined {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return 'it runs on Linux on x64 only';
-  if (process.getuid?.() !== 0) return 'it needs root: namespaces, mounts, cgroups';
-  if (!existsSync('/usr/bin/apt-get')) return "it is made of Debian's packages, and there is no apt-get";
-  // Containerd of Debian 12 and the cgroup file systems that up.sh mounts.
-  if (statfsSync('/sys/fs/cgroup').type !== TMPFS_MAGIC) {
-    return 'it is written for cgroup v1 or hybrid, and this machine has cgroup v2';
-  }
+export function whyNoNode(machine: Machine = thisMachine()): string | undefined {
+  if (machine.platform !== 'linux' || machine.arch !== 'x64') return 'it runs on Linux on x64 only';
+  if (!machine.isRoot) return 'it needs root, for namespaces, mounts and cgroups';
+  if (!machine.hasApt) return "it is made of Debian's packages, and there is no apt-get";
+  // up.sh mounts the hierarchies of version 1.
+  if (!machine.hasCgroupV1) return 'it is written for cgroup v1 or hybrid, and this machine has cgroup v2';
   return undefined;
 }
 
