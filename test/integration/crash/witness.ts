@@ -20,6 +20,7 @@ const CLOUD_ACCOUNTS: Resource = {
 
 /** Sees every version of every account and of every copy in a namespace. */
 export interface Witness {
+  accounts: Store<Account>;
   account(name: string): Account | undefined;
   copies: Store<Copy>;
   /** Each status that Connected had, in order, by the account's name. */
@@ -78,6 +79,7 @@ export async function startWitness(bed: Testbed, { onCopy, onConnected }: Witnes
   const running = reflectors.map(reflector => reflector.run(stop.signal));
   await Promise.all(reflectors.map(({ synced }) => synced));
   return {
+    accounts,
     account: name => accounts.get(formatKey({ namespace: bed.namespace, name })),
     copies,
     connected: name => history.get(name) ?? [],
