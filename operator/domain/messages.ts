@@ -152,7 +152,7 @@ export function staticMessage(reason: AccountReason, help: Help): string {
     case 'Verifying':
       return `The credential in Secret "${help.secretName}" is being checked with ${provider}.`;
     case 'SecretNotFound':
-      return `Secret "${help.secretName}" does not exist in this namespace. Create it; it is noticed at once.`;
+      return `Secret "${help.secretName}" does not exist in this namespace. Create it; it is picked up by itself.`;
     case 'ProviderUnreachable':
       return `${provider} could not be reached or did not answer properly. Nothing is concluded from that; it is asked again by itself.`;
     case 'ProviderThrottled':
