@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { KubeClient } from '../../../operator/kube/client.ts';
 import { isNotFound } from '../../../operator/kube/errors.ts';
-import { runAsLeader } from '../../../operator/kube/lease.ts';
+import { type LeaseOptions, runAsLeader } from '../../../operator/kube/lease.ts';
 import type { ControlPlane } from '../../control-plane/control-plane.ts';
 import type { FaultProxy } from '../../fault-proxy/http-proxy.ts';
 import { createNamespace, sharedControlPlane } from '../support/control-plane.ts';
@@ -42,7 +42,11 @@ beforeEach(async () => {
   most = 0;
 });
 
-function start(client: KubeClient, identity: string): { outcome: Promise<string>; stop(): void } {
+function start(
+  client: KubeClient,
+  identity: string,
+  options: Partial<LeaseOptions> = {},
+): { outcome: Promise<string>; stop(): void } {
   const stop = new AbortController();
   const outcome = runAsLeader(
     {
@@ -53,6 +57,7 @@ function start(client: KubeClient, identity: string): { outcome: Promise<string>
       leaseDurationMs: 3000,
       renewDeadlineMs: 2000,
       retryPeriodMs: 200,
+      ...options,
     },
     async ({ signal }) => {
       working.push(identity);
@@ -114,6 +119,55 @@ test(
     expect(working).toEqual(['first']);
     first.stop();
     expect(await first.outcome).toBe('stopped');
+    await client.close();
+    await proxy.close();
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a lease that is given back is noticed by the watch, long before the next try',
+  async () => {
+    const patient = { leaseDurationMs: 300_000, renewDeadlineMs: 200_000, retryPeriodMs: 100_000 };
+    const first = start(admin, 'first', { ...patient, watch: false });
+    await until(() => working.length === 1);
+    const second = start(admin, 'second', patient);
+    const third = start(admin, 'third', { ...patient, watch: false });
+    await until(async () => (await controlPlane.requests({ namespace, verbs: ['watch'] })).length === 1);
+    first.stop();
+    await first.outcome;
+    await until(() => working.length === 1);
+    expect(working).toEqual(['second']);
+    expect(most).toBe(1);
+    for (const candidate of [second, third]) candidate.stop();
+    await Promise.all([second.outcome, third.outcome]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'without the right to watch the lease, the tries find out',
+  async () => {
+    const proxy: FaultProxy = await faultProxyFor(controlPlane);
+    const client = tokenClient(controlPlane, proxy.url, token);
+    proxy.addRule({
+      path: /fieldSelector/,
+      action: {
+        kind: 'answer',
+        status: 403,
+        body: JSON.stringify({ kind: 'Status', code: 403, reason: 'Forbidden' }),
+      },
+    });
+    const first = start(admin, 'first');
+    await until(() => working.length === 1);
+    const second = start(client, 'second');
+    await until(() => proxy.count({ path: /fieldSelector/ }) > 0);
+    first.stop();
+    await first.outcome;
+    await until(() => working.includes('second'));
+    expect(most).toBe(1);
+    second.stop();
+    expect(await second.outcome).toBe('stopped');
     await client.close();
     await proxy.close();
   },
