@@ -1,4 +1,5 @@
 import { KubeConfig } from '@kubernetes/client-node';
+import type { AccountsController } from '../../../operator/accounts/controller.ts';
 import type { CloudAccount, Condition } from '../../../operator/api/cloudaccount.generated.ts';
 import type { ProviderName } from '../../../operator/api/names.ts';
 import { parseConfig } from '../../../operator/config.ts';
@@ -39,6 +40,7 @@ export interface RunningOperator {
   stop(): Promise<void>;
   /** Lines that it logged, as text. */
   logged: string[];
+  controller: AccountsController;
 }
 
 /** A namespace with clouds of its own and an operator that watches it. */
@@ -91,10 +93,11 @@ export interface StartOptions {
 /** Short confirmation and retry times; everything else as in production. */
 const QUICK = ['--confirm-after=1s,2s', '--retry-refused-after=1s,2s', '--log-level=trace'];
 
-export async function createTestbed(): Promise<Testbed> {
+/** @param now the clock of the clouds; default: the system's */
+export async function createTestbed({ now }: { now?: () => number } = {}): Promise<Testbed> {
   const controlPlane = sharedControlPlane();
   const namespace = await createNamespace(controlPlane, 'accounts');
-  const clouds = createClouds({ seed: namespace });
+  const clouds = createClouds({ seed: namespace, ...(now && { now }) });
   const endpoints: string[] = [];
   for (const cloud of clouds) endpoints.push(`--provider-endpoint=${cloud.name}=${await cloud.listen()}`);
   const running = new Set<RunningOperator>();
@@ -136,14 +139,16 @@ export async function createTestbed(): Promise<Testbed> {
       const write = (facts: object, message: string) =>
         void logged.push(`${message} ${JSON.stringify(facts)}`);
       const log: Log = { debug: write, info: write, warn: write, error: write };
-      const ready = Promise.withResolvers<void>();
+      const ready = Promise.withResolvers<AccountsController>();
       const ended = runOperator(
-        { config, kubeConfig, log, version: 'test', ...(clock && { clock }), onReady: () => ready.resolve() },
+        { config, kubeConfig, log, version: 'test', ...(clock && { clock }), onReady: ready.resolve },
         stop.signal,
       );
-      await Promise.race([ready.promise, ended]);
+      const controller = await Promise.race([ready.promise, ended]);
+      if (controller === undefined) throw new Error('the operator ended before it was ready');
       const operator: RunningOperator = {
         logged,
+        controller,
         async stop() {
           running.delete(operator);
           stop.abort();

@@ -1,0 +1,96 @@
+import type { CloudAccount } from '../../operator/api/cloudaccount.generated.ts';
+import { VERIFIED_SECRET_TYPE } from '../../operator/api/names.ts';
+import { CLOUD_ACCOUNTS, SECRETS, type Secret } from '../../operator/accounts/resources.ts';
+import { createReflector, type ReflectorOptions } from '../../operator/kube/reflector.ts';
+import type { KubeObject } from '../../operator/kube/resource.ts';
+import { createStore, type WritableStore } from '../../operator/kube/store.ts';
+import type { ControlPlane } from '../control-plane/control-plane.ts';
+import { adminClient } from '../integration/kube/support.ts';
+
+/** One version of an object as a watch showed it. */
+export interface Version<T> {
+  /** Milliseconds since the epoch, when it was seen. */
+  at: number;
+  object: T;
+  /** It was deleted; `object` is how it was last. */
+  gone?: true;
+}
+
+/** Everything that accounts and verified copies of a namespace ever were, in the order in which it became so. */
+export interface Recorder {
+  accounts: readonly Version<CloudAccount>[];
+  copies: readonly Version<Secret>[];
+  /** The accounts that are there now. */
+  present(): CloudAccount[];
+  account(name: string): CloudAccount | undefined;
+  /** What interrupted the watches. Versions in between may be missing. */
+  faults: readonly unknown[];
+  close(): Promise<void>;
+}
+
+/** Resolves when it sees what is there. */
+export async function startRecorder(controlPlane: ControlPlane, namespace: string): Promise<Recorder> {
+  const client = adminClient(controlPlane);
+  const stop = new AbortController();
+  const faults: unknown[] = [];
+  const common = { client, namespace, onFault: (fault: unknown) => void faults.push(fault) };
+  const accounts = createStore<CloudAccount & KubeObject>();
+  const copies = createStore<Secret>();
+  const seenAccounts: Version<CloudAccount>[] = [];
+  const seenCopies: Version<Secret>[] = [];
+  const reflectors = [
+    createReflector(recorded({ ...common, resource: CLOUD_ACCOUNTS, store: accounts }, seenAccounts)),
+    createReflector(
+      recorded(
+        { ...common, resource: SECRETS, store: copies, fieldSelector: `type=${VERIFIED_SECRET_TYPE}` },
+        seenCopies,
+      ),
+    ),
+  ];
+  const running = reflectors.map(reflector => reflector.run(stop.signal));
+  await Promise.all(reflectors.map(({ synced }) => synced));
+  return {
+    accounts: seenAccounts,
+    copies: seenCopies,
+    present: () => accounts.list(),
+    account: name => accounts.get(`${namespace}/${name}`),
+    faults,
+    async close() {
+      stop.abort();
+      await Promise.all(running);
+      await client.close();
+    },
+  };
+}
+
+/** A reflector shows its transform every object before the store sees it: also a version that is soon overwritten. */
+function recorded<T extends KubeObject>(
+  options: ReflectorOptions<T> & { store: WritableStore<T> },
+  versions: Version<T>[],
+): ReflectorOptions<T> {
+  const last = new Map<string, string>();
+  options.store.subscribe(({ type, object }) => {
+    if (type !== 'deleted') return;
+    versions.push({ at: Date.now(), object, gone: true });
+    last.delete(object.metadata.uid);
+  });
+  return {
+    ...options,
+    transform(object) {
+      const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & {
+        managedFields?: unknown;
+      };
+      const slim = { ...object, metadata };
+      const { uid, resourceVersion } = metadata;
+      // A list after an interruption shows it again.
+      if (last.get(uid) !== resourceVersion) versions.push({ at: Date.now(), object: slim });
+      last.set(uid, resourceVersion);
+      return slim;
+    },
+  };
+}
+
+/** Status of a condition; `Unknown` where there is none. */
+export function statusOf({ status }: CloudAccount, type: string): string {
+  return status?.conditions?.find(condition => condition.type === type)?.status ?? 'Unknown';
+}

@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { busiest, callsByToken, DAY, HOUR, MINUTE, type Outage, openOutage } from './outage.ts';
+
+const COUNT = Number(process.env['OUTAGE_ACCOUNTS'] ?? 1_000);
+
+/**
+ * Calls that one account makes at most in an outage: the first, eight more while the pause doubles from 20 s to 43 min
+ * (a half of each is certain), and then one each half of an hour.
+ */
+const mostCalls = (ms: number): number => 10 + ms / (30 * MINUTE);
+
+describe(`a provider that is down for 24 hours, with ${COUNT} accounts`, () => {
+  let outage: Outage;
+
+  beforeAll(async () => {
+    outage = await openOutage('Hetzner', COUNT);
+    // The daily checks come between 21.6 and 24 hours after the last ones.
+    await outage.time.pass(21 * HOUR);
+  }, 600_000);
+  afterAll(() => outage.close(), 300_000);
+
+  test('demotes none, is asked politely, and costs each account one status write', async () => {
+    const { bed, time } = outage;
+    const log = outage.mark();
+    const writes = outage.markWrites();
+    bed.cloud('Hetzner').inject({ kind: 'status', status: 503 });
+
+    await time.pass(DAY, 15_000);
+
+    const calls = callsByToken(log());
+    expect(calls).toHaveLength(COUNT);
+    expect(Math.max(...calls)).toBeLessThanOrEqual(mostCalls(DAY));
+    // Nobody gave up.
+    expect(Math.min(...calls)).toBeGreaterThanOrEqual(24);
+    expect(outage.flips()).toBe(0);
+    expect(await writes()).toBe(COUNT);
+    for (const { status } of outage.accounts())
+      expect([status?.health, status?.lastAttempt?.reason]).toEqual(['Connected', 'ProviderUnreachable']);
+    console.log(
+      `24 h down, ${COUNT} accounts: ${log().length} calls, ${Math.max(...calls)} the most of one account`,
+    );
+  }, 1_200_000);
+
+  test('is not stormed when it is back: all are checked within the hour, spread over it', async () => {
+    const { bed, time } = outage;
+    const log = outage.mark();
+    const writes = outage.markWrites();
+    bed.cloud('Hetzner').clearFaults();
+
+    await time.pass(HOUR);
+
+    expect(callsByToken(log())).toEqual(Array.from({ length: COUNT }, () => 1));
+    expect(outage.flips()).toBe(0);
+    expect(await writes()).toBe(COUNT);
+    expect(outage.accounts().filter(({ status }) => status?.lastAttempt !== undefined)).toEqual([]);
+    // In step they would come all at once; spread over the hour a sixtieth of them each minute.
+    expect(busiest(log(), MINUTE)).toBeLessThanOrEqual(10 + COUNT / 15);
+  }, 600_000);
+});
