@@ -42,6 +42,9 @@ const PUBLIC = /^do[a-z]_v1_|^ucat_|-----[A-Z ]+-----/g;
  */
 const INNOCENT = [
   /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi,
+  // DigitalOcean's ids of teams and accounts, and the hash of an e-mail address: shorter than a token.
+  /\b(team|account):[0-9a-f]{40}\b/gi,
+  /\bemail-sha256:[0-9a-f]{16}\b/gi,
   /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g,
   /\b\d+\.\d+\b/g,
 ] as const;
