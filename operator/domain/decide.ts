@@ -12,7 +12,7 @@ import type { Facts, Memory, Step } from './facts.ts';
 import { connectedVerdict, type Draft, draftOf, foldCandidate, foldInForce, markHandled } from './fold.ts';
 import { postponedMessage, REFUSED_REASONS, staticMessage } from './messages.ts';
 import { checksAllowedFrom, nextCheckAt, refusalsInWindow } from './schedule.ts';
-import { DAY, fromTimestamp, SECOND, toTimestamp } from './time.ts';
+import { DAY, fromTimestamp, isBeyond, SECOND, toTimestamp } from './time.ts';
 
 /** A re-created account meets its old copy until it is collected. */
 const CONFLICT_GRACE = 30 * SECOND;
@@ -39,15 +39,20 @@ export function decide(facts: Facts): Step {
   return settleResult(facts, draft, candidate) ?? nextCheck(facts, draft, candidate);
 }
 
-/** Another interval counts from the last definitive answer, so a shorter one may be due at once. */
+/**
+ * Another interval counts from the last definitive answer, so a shorter one may be due at once. A time further away than
+ * the interval was written under a clock that ran ahead; the check must not wait for as long as it did.
+ */
 function reschedule(
-  { status, generation, wanted, uid }: Facts,
+  { status, generation, wanted, uid, now }: Facts,
   { status: next, inForce, refused }: Draft,
 ): void {
-  if (status.observedGeneration === generation) return;
+  const { intervalMs } = wanted;
+  const isAhead = (fromTimestamp(next.nextCheckTime) ?? 0) > now + intervalMs;
+  if (status.observedGeneration === generation && !isAhead) return;
   const last = fromTimestamp(inForce && !refused ? next.credential?.verifiedAt : next.lastCheckTime);
   if (last === undefined) return;
-  next.nextCheckTime = toTimestamp(nextCheckAt(last, wanted.intervalMs, uid, expiryOf(next)));
+  next.nextCheckTime = toTimestamp(nextCheckAt(Math.min(last, now), intervalMs, uid, expiryOf(next)));
 }
 
 /** A copy under another name or other keys than asked for is written anew from the bytes in force, without a call. */
@@ -180,35 +185,32 @@ function roundOf(facts: Facts, draft: Draft): Round | undefined {
   const { nextCheckTime } = draft.status;
   const scheduled = fromTimestamp(nextCheckTime);
   if (scheduled === undefined) return undefined;
-  const at = Math.max(scheduled, memory.startOffset ?? 0);
+  const { startOffset = 0 } = memory;
+  const at = isBeyond(startOffset, now) ? scheduled : Math.max(scheduled, startOffset);
   return { id: `scheduled ${nextCheckTime}`, at, requested: false };
 }
 
 /** When the candidate is asked: new bytes at once, refused ones at their time, both with a round. */
-function candidateDue(
-  { memory }: Facts,
-  draft: Draft,
-  candidate: Candidate,
-  round: Round | undefined,
-): number {
+function candidateDue(facts: Facts, draft: Draft, candidate: Candidate, round: Round | undefined): number {
   const question = 'question' in candidate ? candidate.question : undefined;
-  const retryAt = pendingRetry(memory, 'candidate', question);
+  const retryAt = pendingRetry(facts, 'candidate', question);
   const ownTime = candidate.state === 'open' ? 0 : fromTimestamp(draft.status.candidate?.nextAttemptTime);
   const own = retryAt ?? ownTime ?? Infinity;
-  if (round === undefined || memory.askedInRound === round.id) return own;
+  if (round === undefined || facts.memory.askedInRound === round.id) return own;
   return round.requested ? round.at : Math.min(own, retryAt ?? round.at);
 }
 
 /** When what is in force is asked: with a round after the candidate, and while a refusal is being confirmed. */
 function inForceDue(
-  { memory, timing }: Facts,
+  facts: Facts,
   { status: { confirming } }: Draft,
   candidateFirst: boolean,
   round: Round | undefined,
 ): number {
+  const { memory, timing } = facts;
   const turn = round !== undefined && (!candidateFirst || memory.askedInRound === round.id);
   if (turn && round.requested) return round.at;
-  const retryAt = pendingRetry(memory, 'inForce', memory.published);
+  const retryAt = pendingRetry(facts, 'inForce', memory.published);
   if (retryAt !== undefined) return retryAt;
   const since = fromTimestamp(confirming?.since);
   const offset = timing.confirmAfter[(confirming?.count ?? 0) - 1];
@@ -218,12 +220,13 @@ function inForceDue(
 
 /** The question was asked and not answered: it is asked again then, and not before. */
 function pendingRetry(
-  { retries }: Memory,
+  { memory, now }: Facts,
   which: 'candidate' | 'inForce',
   question: string | undefined,
 ): number | undefined {
-  const retry = retries[which];
-  return retry !== undefined && retry.question === question ? retry.notBefore : undefined;
+  const retry = memory.retries[which];
+  if (retry === undefined || retry.question !== question) return undefined;
+  return isBeyond(retry.notBefore, now) ? now : retry.notBefore;
 }
 
 /** What stands between what is asked for and what is in force, for the conditions. */

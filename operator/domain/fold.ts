@@ -21,7 +21,7 @@ import {
 } from './messages.ts';
 import { type AccountIdentity, isDefinitive, type Outcome } from './outcome.ts';
 import { backoff, countRefusal, nextCheckAt, retryRefusedAt } from './schedule.ts';
-import { DAY, fromTimestamp, HOUR, MINUTE, toTimestamp } from './time.ts';
+import { DAY, fromTimestamp, HOUR, isBeyond, MINUTE, toTimestamp } from './time.ts';
 
 /** Status in the making, with what its conditions are computed from. Never shared, so it may be changed. */
 export interface Draft {
@@ -44,7 +44,8 @@ const EXPIRY_TOLERANCE = 5 * MINUTE;
 export function draftOf({ status, now }: Facts): Draft {
   const draft = structuredClone(status);
   const streakSince = fromTimestamp(draft.confirming?.since);
-  if (streakSince !== undefined && now >= streakSince + STREAK_LIFE) delete draft.confirming;
+  if (streakSince !== undefined && (now >= streakSince + STREAK_LIFE || isBeyond(streakSince, now)))
+    delete draft.confirming;
   const connected = condition(status, 'Connected');
   const blocked = condition(status, 'Stalled');
   return {

@@ -1,5 +1,5 @@
 import type { RefusalsStatus } from '../api/cloudaccount.generated.ts';
-import { DAY, fromTimestamp, HOUR, MINUTE, SECOND, toTimestamp } from './time.ts';
+import { DAY, fromTimestamp, HOUR, isBeyond, MINUTE, SECOND, toTimestamp } from './time.ts';
 
 /** When refusals are asked again: offsets from the first one, in milliseconds, ascending. */
 export interface Timing {
@@ -80,10 +80,11 @@ export function checksAllowedFrom(
   hourly: readonly number[],
   daily: RefusalsStatus | undefined,
 ): number {
-  const recent = hourly.filter(time => time > now - HOUR);
+  const recent = hourly.filter(time => time > now - HOUR && !isBeyond(time, now));
   const afterHour = (recent.at(-REFUSALS_PER_HOUR) ?? -Infinity) + HOUR;
-  const since = fromTimestamp(daily?.since);
-  const isSpent = daily !== undefined && daily.count >= REFUSALS_PER_DAY;
+  const window = refusalsInWindow(daily, now);
+  const since = fromTimestamp(window?.since);
+  const isSpent = window !== undefined && window.count >= REFUSALS_PER_DAY;
   const afterDay = isSpent && since !== undefined ? since + DAY : -Infinity;
   return Math.max(0, afterHour, afterDay);
 }
@@ -97,7 +98,7 @@ export function countRefusal(daily: RefusalsStatus | undefined, now: number): Re
 /** The window while it lasts; undefined once it is over. */
 export function refusalsInWindow(daily: RefusalsStatus | undefined, now: number): RefusalsStatus | undefined {
   const since = fromTimestamp(daily?.since);
-  return since !== undefined && now < since + DAY ? daily : undefined;
+  return since !== undefined && now < since + DAY && !isBeyond(since, now) ? daily : undefined;
 }
 
 /** What {@link startOffsets} needs of an account. */

@@ -27,3 +27,11 @@ export function parseDuration(text: string): number | undefined {
     0,
   );
 }
+
+/**
+ * Whether a time that was written down is further from now than any plan or window reaches: the wall clock was set back
+ * since. What was planned under the other time would keep checks away for as long as the clock was wrong.
+ */
+export function isBeyond(time: number, now: number): boolean {
+  return time > now + DAY;
+}

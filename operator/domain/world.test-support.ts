@@ -17,6 +17,8 @@ export interface World {
   now(): number;
   /** Lets time pass; what is due meanwhile happens. */
   advance(ms: number): void;
+  /** The wall clock is set to another time; what waits goes on waiting as long as it would have. */
+  jump(ms: number): void;
   /** What the controller does when anything changed. The functions below do it by themselves. */
   reconcile(): void;
   putSecret(bytes: string): void;
@@ -579,6 +581,11 @@ export function createWorld(options: WorldOptions = {}): World {
   return {
     now: () => now,
     advance,
+    jump(ms) {
+      if (process.check !== undefined) throw new Error('the world cannot do that while a check is under way');
+      now += ms;
+      if (process.wakeAt !== undefined) process.wakeAt += ms;
+    },
     reconcile,
     putSecret: onChange(bytes => {
       secret = { uid: secret?.uid ?? `secret-${version()}`, resourceVersion: version(), bytes };

@@ -1,0 +1,69 @@
+import { describe, expect, test } from '@jest/globals';
+import { checksAllowedFrom, REFUSALS_PER_DAY, REFUSALS_PER_HOUR } from './schedule.ts';
+import { DAY, HOUR, MINUTE, SECOND, toTimestamp } from './time.ts';
+import { conditionOf, createWorld, plainProvider, START, type World } from './world.test-support.ts';
+
+/** A node whose clock ran a year ahead until somebody set it. */
+const YEAR = 365 * DAY;
+
+function connected(): World {
+  const world = createWorld({ secret: 'good-a' });
+  world.advance(SECOND);
+  return world;
+}
+
+function callsIn(world: World, ms: number): number {
+  const before = world.history.calls.length;
+  world.advance(ms);
+  return world.history.calls.length - before;
+}
+
+describe('a wall clock that was set back by a year', () => {
+  test('keeps no daily check away', () => {
+    const world = connected();
+    world.advance(DAY + HOUR);
+    world.jump(-YEAR);
+    expect(callsIn(world, 2 * DAY)).toBeGreaterThanOrEqual(1);
+    expect(callsIn(world, 10 * DAY)).toBeGreaterThanOrEqual(9);
+    expect(world.status().health).toBe('Connected');
+  });
+
+  test('keeps no repetition away of what was not answered', () => {
+    const world = connected();
+    world.provider(() => ({ kind: 'unreachable', cause: 'ECONNREFUSED' }));
+    world.request('now');
+    world.advance(10 * MINUTE);
+    world.jump(-YEAR);
+    world.provider(plainProvider);
+    world.advance(HOUR);
+    expect(world.status().lastAttempt).toBeUndefined();
+  });
+
+  test('keeps no overdue check away that waits for its turn after a start', () => {
+    const world = connected();
+    world.advance(DAY - MINUTE);
+    world.restart(world.now() + 10 * MINUTE);
+    world.jump(-YEAR);
+    expect(callsIn(world, 2 * DAY)).toBeGreaterThanOrEqual(1);
+  });
+
+  test('begins a confirmation anew, so that a revoked credential is found out all the same', () => {
+    const world = connected();
+    world.provider(() => ({ kind: 'rejected' }));
+    world.request('now');
+    world.advance(MINUTE);
+    expect(conditionOf(world, 'Connected')?.reason).toBe('ConfirmingRejection');
+    world.jump(-YEAR);
+    world.advance(9 * MINUTE);
+    expect(world.status().health).toBe('Connected');
+    world.advance(2 * DAY);
+    expect(world.status().health).toBe('NeedsAttention');
+  });
+
+  test('does not hold new bytes up for refusals that seem to come', () => {
+    const future = START + YEAR;
+    const hour = Array.from({ length: REFUSALS_PER_HOUR }, () => future);
+    const day = { since: toTimestamp(future), count: REFUSALS_PER_DAY };
+    expect(checksAllowedFrom(START, hour, day)).toBe(0);
+  });
+});
