@@ -87,7 +87,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'concurrency',
     value: 'N',
-    default: '16',
+    // As many as the client has connections: 16 left the API server waiting, 64 gained nothing.
+    default: '32',
     help: 'Accounts worked on at the same time. Checks wait in lines of their own, one per provider.',
   },
   { name: 'log-level', value: 'LEVEL', default: 'info', help: `One of ${LOG_LEVELS.join(', ')}.` },
