@@ -87,7 +87,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'concurrency',
     value: 'N',
-    // As many as the client has connections: 16 left the API server waiting, 64 gained nothing.
+    // As many as the client has connections for calls (kube/client.ts), else some would never be used.
     default: '32',
     help: 'Accounts worked on at the same time. Checks wait in lines of their own, one per provider.',
   },
