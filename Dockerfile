@@ -17,8 +17,8 @@ RUN node scripts/build.ts && chmod -R a=rX dist
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0
-ARG REVISION=unknown
-ARG CREATED=unknown
+ARG REVISION=
+ARG CREATED=
 LABEL org.opencontainers.image.title="cloud-account-operator" \
       org.opencontainers.image.description="Keeps connections to cloud provider accounts verified and healthy" \
       org.opencontainers.image.url="https://github.com/strackt/cloud-account-operator" \
