@@ -4,7 +4,14 @@ import { join } from 'node:path';
 /** `npm run generate`: writes every generated file; `-- --check` fails when a committed one is stale. */
 
 /** In the order in which they use each other's results. */
-export const GENERATORS = ['chart', 'chart-readme', 'types', 'install', 'fault-matrix'] as const;
+export const GENERATORS = [
+  'chart',
+  'chart-readme',
+  'types',
+  'install',
+  'fault-matrix',
+  'configuration',
+] as const;
 
 if (import.meta.main) {
   const root = join(import.meta.dirname, '..');
