@@ -21,19 +21,23 @@ export interface Recorder {
   accounts: readonly Version<CloudAccount>[];
   copies: readonly Version<Secret>[];
   /** The accounts that are there now. */
-  present(): CloudAccount[];
-  account(name: string): CloudAccount | undefined;
-  /** What interrupted the watches. Versions in between may be missing. */
-  faults: readonly unknown[];
+  present: () => CloudAccount[];
+  account: (name: string) => CloudAccount | undefined;
   close(): Promise<void>;
 }
 
-/** Resolves when it sees what is there. */
-export async function startRecorder(controlPlane: ControlPlane, namespace: string): Promise<Recorder> {
+/**
+ * Resolves when it sees what is there.
+ * @param onFault a watch was interrupted; versions in between may be missing
+ */
+export async function startRecorder(
+  controlPlane: ControlPlane,
+  namespace: string,
+  onFault: (fault: unknown) => void,
+): Promise<Recorder> {
   const client = adminClient(controlPlane);
   const stop = new AbortController();
-  const faults: unknown[] = [];
-  const common = { client, namespace, onFault: (fault: unknown) => void faults.push(fault) };
+  const common = { client, namespace, onFault };
   const accounts = createStore<CloudAccount & KubeObject>();
   const copies = createStore<Secret>();
   const seenAccounts: Version<CloudAccount>[] = [];
@@ -54,7 +58,6 @@ export async function startRecorder(controlPlane: ControlPlane, namespace: strin
     copies: seenCopies,
     present: () => accounts.list(),
     account: name => accounts.get(`${namespace}/${name}`),
-    faults,
     async close() {
       stop.abort();
       await Promise.all(running);
@@ -77,9 +80,8 @@ function recorded<T extends KubeObject>(
   return {
     ...options,
     transform(object) {
-      const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & {
-        managedFields?: unknown;
-      };
+      const metadata: T['metadata'] & { managedFields?: unknown } = { ...object.metadata };
+      delete metadata.managedFields;
       const slim = { ...object, metadata };
       const { uid, resourceVersion } = metadata;
       // A list after an interruption shows it again.

@@ -3,7 +3,7 @@ import { type ProviderName, RECHECK_ANNOTATION } from '../../../operator/api/nam
 import { inParallel } from '../../bench/parallel.ts';
 import type { CloudToken, LogEntry } from '../../clouds/kit.ts';
 import { WRITE_VERBS } from '../../control-plane/audit.ts';
-import { type Recorder, startRecorder, statusOf } from '../../chaos/recorder.ts';
+import { startRecorder, statusOf } from '../../chaos/recorder.ts';
 import { operatorServiceAccount } from '../support/control-plane.ts';
 import { createTestbed, type RunningOperator, type Testbed } from '../support/testbed.ts';
 import { eventually } from '../support/wait.ts';
@@ -26,8 +26,8 @@ export interface Outage {
   add(count: number): Promise<void>;
   /** Asks for a recheck of every account, as people do when something is wrong. */
   recheckAll(value: string): Promise<void>;
-  account(name: string): CloudAccount;
-  accounts(): CloudAccount[];
+  account: (name: string) => CloudAccount;
+  accounts: () => CloudAccount[];
   /** How often Connected ceased to be True, by a watch that saw every version. */
   flips(): number;
   /** The provider's log from now on. */
@@ -53,7 +53,8 @@ export async function openOutage(provider: ProviderName, count: number): Promise
   const time = createSimulatedTime(settled);
   const bed = await createTestbed({ now: () => time.now() });
   const cloud = bed.cloud(provider);
-  const recorder: Recorder = await startRecorder(bed.controlPlane, bed.namespace);
+  const faults: unknown[] = [];
+  const recorder = await startRecorder(bed.controlPlane, bed.namespace, fault => faults.push(fault));
   const names: string[] = [];
   const tokens: CloudToken[] = [];
 
@@ -135,8 +136,7 @@ export async function openOutage(provider: ProviderName, count: number): Promise
       await outage.stop();
       await recorder.close();
       await bed.close();
-      if (recorder.faults.length > 0)
-        throw new Error(`versions may be missing: ${String(recorder.faults[0])}`);
+      if (faults.length > 0) throw new Error(`versions may be missing: ${String(faults[0])}`);
     },
   };
 
