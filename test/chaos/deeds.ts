@@ -7,7 +7,7 @@ import {
   VERIFICATION_ANNOTATION,
 } from '../../operator/api/names.ts';
 import type { CloudToken } from '../clouds/kit.ts';
-import type { Owner } from './invariants.ts';
+import { bytesOf, type Owner } from './invariants.ts';
 import type { Deed, Replacement } from './plan.ts';
 import { NAMESPACE, type World } from './world.ts';
 
@@ -27,7 +27,7 @@ export interface Actor {
   tampered: Set<string>;
   /** When a copy was taken away or made worthless, by account. */
   losses: Map<string, number[]>;
-  /** Value of a field → the credential, and the account that may publish it. */
+  /** By `bytesOf`. */
   credentials: Map<string, Owner>;
   /** By the credential's name. */
   accountOf: Map<string, string>;
@@ -41,8 +41,6 @@ export interface Actor {
 }
 
 const MERGE = 'application/merge-patch+json';
-/** Fields that several credentials of an account share. */
-const NAMES = new Set(['login', 'username']);
 /** Refused by every offline check that there is. */
 const MALFORMED = 'not a credential, not even the shape of one';
 
@@ -69,9 +67,10 @@ export function createActor(world: World, count: number): Actor {
     accountOf.set(token.name, name);
     // Where a provider cannot tell whose a credential is, another account's is as good as any.
     const mayPublish = !foreign || provider === 'Hetzner' || provider === 'Hostinger';
-    const owner = { credential: token.name, account: mayPublish ? name : undefined };
-    for (const [field, value] of Object.entries(token.credential))
-      credentials.set(value.trim(), NAMES.has(field) ? { account: name } : owner);
+    credentials.set(bytesOf(Object.values(token.credential)), {
+      credential: token.name,
+      account: mayPublish ? name : undefined,
+    });
     return token;
   }
 

@@ -13,12 +13,25 @@ export interface Verdict {
   says: 'accepted' | 'refused';
 }
 
-/** Whose a value is. */
+/** Whose a credential is. */
 export interface Owner {
-  /** Absent for a name that several credentials of an account share. */
-  credential?: string;
+  /** Names it, never by its bytes. */
+  credential: string;
   /** The account that may publish it; absent: none. */
   account: string | undefined;
+}
+
+/** What tells a credential from all others: its fields together, since accounts may share a key or a name. */
+export function bytesOf(values: readonly string[]): string {
+  return values
+    .map(value => value.trim())
+    .sort()
+    .join('\0');
+}
+
+/** The same of what a copy holds. */
+export function bytesIn({ data = {} }: Secret): string {
+  return bytesOf(Object.values(data).map(value => Buffer.from(value, 'base64').toString()));
 }
 
 /** Everything that is known of a run. Times in milliseconds since the epoch, by one clock. */
@@ -26,7 +39,7 @@ export interface History {
   accounts: readonly Version<CloudAccount>[];
   copies: readonly Version<Secret>[];
   verdicts: readonly Verdict[];
-  /** By the value of a field. */
+  /** By {@link bytesOf}. */
   credentials: ReadonlyMap<string, Owner>;
   /** Resource versions of copies as the run itself left them. */
   tampered: ReadonlySet<string>;
@@ -77,17 +90,14 @@ export function violationsIn(history: History, until = Infinity): Violation[] {
 /** A copy holds what the provider accepted, just those bytes, when its proof says so; or what the run put into it. */
 function unverifiedCopies({ copies, verdicts, credentials, tampered }: History, until: number): Violation[] {
   return copies.flatMap(({ at, object, gone }) => {
-    const { metadata, data = {} } = object;
+    const { metadata } = object;
     if (gone || at > until || tampered.has(metadata.resourceVersion)) return [];
     const account = metadata.ownerReferences?.[0]?.name ?? '';
     const broken = (what: string): Violation[] => [{ rule: 'verified before stored', account, at, what }];
-    const owners = Object.values(data).map(value => credentials.get(Buffer.from(value, 'base64').toString()));
-    const held = new Set(owners.flatMap(owner => owner?.credential ?? []));
-    const [credential] = held;
-    if (held.size !== 1 || owners.includes(undefined))
-      return broken(`${metadata.name} holds bytes that are no credential`);
-    if (owners.some(owner => owner?.account !== account))
-      return broken(`${metadata.name} holds the credential of another account`);
+    const owner = credentials.get(bytesIn(object));
+    if (owner === undefined) return broken(`${metadata.name} holds bytes that are no credential`);
+    const { credential } = owner;
+    if (owner.account !== account) return broken(`${metadata.name} holds the credential of another account`);
     const provenAt = verifiedAt(object);
     if (provenAt === undefined) return broken(`${metadata.name} has no proof`);
     const isProven = verdicts.some(
@@ -120,6 +130,10 @@ function contradictions({ accounts }: History, until: number): Violation[] {
     if (gone || at > until || status?.conditions === undefined) return [];
     const connected = statusOf(object, 'Connected');
     const has = (type: string): boolean => status.conditions?.some(shown => shown.type === type) ?? false;
+    // While suspended it only tells how it was.
+    const isReady = status.conditions.some(
+      shown => shown.type === 'Ready' && shown.status === 'True' && shown.reason !== 'Suspended',
+    );
     const rules: [boolean, string][] = [
       [has('Reconciling') && has('Stalled'), 'Reconciling and Stalled at once'],
       [status.health !== HEALTH[connected], `health ${status.health} while Connected is ${connected}`],
@@ -127,10 +141,7 @@ function contradictions({ accounts }: History, until: number): Violation[] {
         connected === 'True' && status.verifiedSecretRef === undefined,
         'Connected without a credential in force',
       ],
-      [
-        statusOf(object, 'Ready') === 'True' && connected !== 'True' && !has('Suspended'),
-        'Ready and not Connected',
-      ],
+      [isReady && connected !== 'True', 'Ready and not Connected'],
     ];
     return rules
       .filter(([isBroken]) => isBroken)

@@ -7,6 +7,7 @@ Usage: npm run chaos [-- OPTIONS]
   --seed N       which things, and in which order; default: another one each time
   --minutes M    for how long; default 1, fractions too
   --accounts K   default 14, two of each provider
+  --trace        tells each deed, and each version of accounts and copies, as it comes
 `;
 
 const { values } = parseArgs({
@@ -14,9 +15,24 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     minutes: { type: 'string', default: '1' },
     accounts: { type: 'string', default: '14' },
+    trace: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+
+const NAMES: Readonly<Record<string, string>> = {
+  accounts: 'accounts',
+  starts: 'starts of the operator',
+  calls: 'provider calls',
+  accepted: 'verdicts: accepted',
+  refused: 'verdicts: refused',
+  accountVersions: 'versions of accounts seen',
+  copyVersions: 'versions of copies seen',
+  demotions: 'Connected ended, with cause',
+  interruptions: 'interruptions of the watches',
+  capped: 'beyond the daily cap at the end',
+  converged: 'seconds until all were well',
+};
 
 if (values.help) process.stdout.write(HELP);
 else await main();
@@ -28,17 +44,20 @@ async function main(): Promise<void> {
   const replay = `npm run chaos -- --seed ${seed} --minutes ${minutes} --accounts ${accounts}`;
   console.log(replay);
   try {
-    const outcome = await run({ seed, accounts, ms: minutes * 60_000 }, ({ rule, account, at, what }) =>
-      console.error(`VIOLATION ${new Date(at).toISOString()} ${rule}: ${account}: ${what}`),
-    );
+    const outcome = await run({ seed, accounts, ms: minutes * 60_000 }, say);
     console.log(tableOf(outcome));
     if (outcome.violations.length === 0) return;
-    for (const { rule, account, what } of outcome.violations) console.error(`${rule}: ${account}: ${what}`);
+    for (const { rule, account, at, what } of outcome.violations)
+      console.error(`${new Date(at).toISOString()} ${rule}: ${account}: ${what}`);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   }
   console.error(`\nIt does not hold. Again, in the same order: ${replay}`);
   process.exitCode = 1;
+}
+
+function say(line: string, isTrace: boolean): void {
+  if (!isTrace || values.trace) console.error(`${new Date().toISOString()} ${line}`);
 }
 
 function tableOf({ done, figures, violations }: Outcome): string {
@@ -54,20 +73,6 @@ function tableOf({ done, figures, violations }: Outcome): string {
   const width = Math.max(...rows.map(([name = '']) => name.length));
   return rows.map(([name = '', value = '']) => `${name.padEnd(width)}  ${value}`).join('\n');
 }
-
-const NAMES: Readonly<Record<string, string>> = {
-  accounts: 'accounts',
-  starts: 'starts of the operator',
-  calls: 'provider calls',
-  accepted: 'verdicts: accepted',
-  refused: 'verdicts: refused',
-  accountVersions: 'versions of accounts seen',
-  copyVersions: 'versions of copies seen',
-  demotions: 'Connected ended, with cause',
-  interruptions: 'interruptions of the watches',
-  capped: 'beyond the daily cap at the end',
-  converged: 'seconds until all were well',
-};
 
 function number(option: string, text: string, min: number): number {
   const value = Number(text);

@@ -7,7 +7,8 @@ import { type Actor, createActor } from './deeds.ts';
 import { type History, type Verdict, type Violation, violationsIn } from './invariants.ts';
 import { type Planned, planOf, type PlanOptions } from './plan.ts';
 import { statusOf } from './recorder.ts';
-import { createWorld, NAMESPACE, type World } from './world.ts';
+import { storyOf } from './story.ts';
+import { createWorld, NAMESPACE, type Say, type World } from './world.ts';
 
 /** What was done, what was seen, and what broke a promise. */
 export interface Outcome {
@@ -34,22 +35,23 @@ const JUDGED_EVERY_MS = 5_000;
 /** From the end of all faults to everything being well, of which a call that hung may take 15 s. */
 const CONVERGENCE_MS = 60_000;
 
-/** Runs a plan to its end. Violations are told as they are found. */
-export async function run(options: PlanOptions, tell: (violation: Violation) => void): Promise<Outcome> {
-  const world = await createWorld(options.seed);
+/** Runs a plan to its end. */
+export async function run(options: PlanOptions, say: Say): Promise<Outcome> {
+  const world = await createWorld(options.seed, say);
   try {
     const actor = createActor(world, options.accounts);
     const told = new Map<string, Violation>();
     const judge = (until?: number): void => {
-      for (const violation of violationsIn(historyOf(world, actor), until)) {
+      const history = historyOf(world, actor);
+      for (const violation of violationsIn(history, until)) {
         const key = JSON.stringify(violation);
-        if (!told.has(key)) tell(violation);
+        if (!told.has(key)) say(`VIOLATION ${key}\n${storyOf(history, violation)}`, false);
         told.set(key, violation);
       }
     };
     await actor.begin();
     const judging = setInterval(() => judge(Date.now() - JUDGED_AFTER_MS), JUDGED_EVERY_MS);
-    const done = await carryOut(planOf(options), actor);
+    const done = await carryOut(planOf(options), actor, say);
     const calmAt = Date.now();
     await actor.mend();
     const capped = await converge(world, actor);
@@ -63,11 +65,12 @@ export async function run(options: PlanOptions, tell: (violation: Violation) => 
   }
 }
 
-async function carryOut(plan: readonly Planned[], actor: Actor): Promise<Outcome['done']> {
+async function carryOut(plan: readonly Planned[], actor: Actor, say: Say): Promise<Outcome['done']> {
   const counts: Outcome['done'] = new Map();
   const startedAt = performance.now();
   for (const { at, deed } of plan) {
     await sleep(Math.max(0, startedAt + at - performance.now()));
+    say(JSON.stringify(deed), true);
     const isDone = await actor.act(deed);
     const name =
       deed.kind === 'fault'

@@ -15,6 +15,9 @@ import { type Recorder, startRecorder } from './recorder.ts';
 
 export const NAMESPACE = 'chaos';
 
+/** Told of violations as they are found, and (`isTrace`) of each deed and interruption. */
+export type Say = (line: string, isTrace: boolean) => void;
+
 /** A control plane of its own, clouds in this process, an operator in another, and a watch of all that becomes of it. */
 export interface World {
   controlPlane: ControlPlane;
@@ -35,7 +38,7 @@ export interface World {
 /** Short, so that minutes show what takes a day: refusals are confirmed and asked again within two seconds. */
 const TIMES = ['--confirm-after=1s,2s', '--retry-refused-after=1s,2s'];
 
-export async function createWorld(seed: number): Promise<World> {
+export async function createWorld(seed: number, say: Say): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'chaos-'));
   const program = join(dir, 'operator.mjs');
   const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -69,7 +72,10 @@ export async function createWorld(seed: number): Promise<World> {
   await call('POST', '/api/v1/namespaces', { metadata: { name: NAMESPACE } });
 
   const gaps: number[] = [];
-  const recorder = await startRecorder(controlPlane, NAMESPACE, () => gaps.push(Date.now()));
+  const recorder = await startRecorder(controlPlane, NAMESPACE, fault => {
+    gaps.push(Date.now());
+    say(`watch interrupted: ${String(fault)}`, true);
+  });
   const operator = startOperator(program, dir, [
     `--kubeconfig=${await operatorKubeconfig(controlPlane)}`,
     `--watch-namespaces=${NAMESPACE}`,
