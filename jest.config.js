@@ -20,7 +20,7 @@ export default {
       ...common,
       displayName: 'unit',
       testMatch: [
-        '<rootDir>/{operator,cli,scripts,test/clouds,test/contract,test/control-plane,test/e2e}/**/*.test.ts',
+        '<rootDir>/{operator,cli,scripts,test/chaos,test/clouds,test/contract,test/control-plane,test/e2e}/**/*.test.ts',
       ],
     },
     {

@@ -57,6 +57,9 @@ const STEPS: readonly Step[] = [
     full: true,
     mayBeLeftOut: true,
   },
+  // The same deeds each time; a longer run with others each time is part of `--full`.
+  { name: 'chaos', command: ['test/chaos/main.ts', '--seed', '1', '--minutes', '0.25'] },
+  { name: 'chaos-long', command: ['test/chaos/main.ts', '--minutes', '3'], full: true },
   ...older.map(({ name }) => ({
     name: `integration-${name}`,
     command: jest('integration', 120_000),

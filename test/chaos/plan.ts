@@ -75,9 +75,9 @@ const WEIGHTS: Readonly<Record<Deed['kind'], number>> = {
   'edit proof': 3,
   'delete copy': 4,
   'recreate account': 3,
-  fault: 8,
+  fault: 12,
   mend: 0,
-  'kill operator': 3,
+  'kill operator': 2,
   'restart API server': 0,
 };
 
