@@ -35,7 +35,8 @@ async function run(scenario: Scenario, program: string): Promise<string[]> {
     const points = pointsOf(steps);
     const missed: CrashPoint[] = [];
     for (const point of points) if (!(await lane.crash(scenario, point))) missed.push(point);
-    if (missed.length > points.length / 4)
+    // A slow check writes `Verifying` where a quick one does not, so one point may be there once only.
+    if (missed.length > Math.max(1, points.length / 4))
       failures.push(`these requests came once and not again: ${missed.map(({ step }) => step).join(', ')}`);
   } catch (error) {
     failures.push((error as Error).message);

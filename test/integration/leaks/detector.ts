@@ -34,7 +34,7 @@ export interface Detector {
 const RUN = 8;
 
 /** Prefixes and frames that say nothing of a credential. */
-const PUBLIC = /^do[a-z]_v1_|^ucat_|-----[A-Z ]+-----/g;
+const PUBLIC = /do[a-z]_v1_|ucat_|-----[A-Z ]+-----/g;
 
 /**
  * What is neither part of a credential nor rare: ids of objects, times and measured durations, whose digits would meet
