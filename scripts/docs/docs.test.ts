@@ -30,7 +30,20 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   docker: ['build-arg', 'platform', 'push', 'tag'],
   node: ['experimental-vm-modules'],
   'other programs': ['domain-filter', 'provider', 'source', 'status-include-resources'],
-  'npm run …': ['check', 'dir', 'help', 'keep', 'latency', 'port-file', 'real', 'seed', 'version'],
+  'npm run …': [
+    'accounts',
+    'check',
+    'dir',
+    'help',
+    'keep',
+    'json',
+    'latency',
+    'minutes',
+    'port-file',
+    'real',
+    'seed',
+    'version',
+  ],
   // How flags are written, in docs/configuration.md.
   placeholder: ['name'],
 };
