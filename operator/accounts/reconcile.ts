@@ -1,5 +1,6 @@
 import { decide } from '../domain/decide.ts';
 import type { Step } from '../domain/facts.ts';
+import { InvariantError } from '../domain/invariant.ts';
 import { postponedRecheckNote } from '../domain/messages.ts';
 import type { ReconcileResult } from '../kube/controller.ts';
 import { beginCheck } from './check.ts';
@@ -48,7 +49,7 @@ export async function reconcileAccount(context: Context, key: string): Promise<R
     await sweep(turn);
     return wakeUp(turn, step);
   }
-  throw new Error(`no end after ${MAX_STEPS} steps`);
+  throw new InvariantError(`no end after ${MAX_STEPS} steps`);
 }
 
 /** Drops what is void by now: readings of a Secret that is no longer referred to, and a waiting time that is over. */

@@ -54,7 +54,12 @@ export async function writeStatus(turn: Turn, status: CloudAccountStatus): Promi
   };
   try {
     const options = { fieldManager: OPERATOR_NAME, force: true, subresource: 'status' as const };
-    turn.account = keep(turn, await context.client.apply<CloudAccount>(CLOUD_ACCOUNTS, object, options));
+    const applied = await context.client.apply<CloudAccount>(CLOUD_ACCOUNTS, object, options);
+    // What others wrote (a restored status) an apply leaves where it is. It would be decided on again without an end.
+    const written = equalJson(applied.status, status)
+      ? applied
+      : await context.client.replace<CloudAccount>(CLOUD_ACCOUNTS, { ...applied, status }, options);
+    turn.account = keep(turn, written);
   } catch (error) {
     if (isConflict(error)) await refreshAccount(turn);
     else if (isNotFound(error)) forgetAccount(turn);

@@ -67,7 +67,7 @@ describe('status that somebody else wrote', () => {
       status: { observedGeneration: 1, verifiedSecretRef: { name: 'old', uid: 'c', resourceVersion: '2' } },
       copy: { state: 'recorded' },
     });
-    expect(() => decide(broken)).toThrow('invariant');
+    expect(() => decide(broken)).toThrow('has a credential record');
   });
 });
 
@@ -103,7 +103,7 @@ test('an acceptance without a hint is a fault of the caller and publishes nothin
       result: { which: 'candidate', question: 'f ReadWrite ', outcome: accepted(), at: START },
     },
   });
-  expect(() => decide(broken)).toThrow('invariant');
+  expect(() => decide(broken)).toThrow('has a source');
 });
 
 test('a name that was just found taken is waited for', () => {

@@ -10,6 +10,7 @@ import {
 } from './conditions.ts';
 import type { Facts, Memory, Step } from './facts.ts';
 import { connectedVerdict, type Draft, draftOf, foldCandidate, foldInForce, markHandled } from './fold.ts';
+import { InvariantError } from './invariant.ts';
 import { postponedMessage, REFUSED_REASONS, staticMessage } from './messages.ts';
 import { checksAllowedFrom, nextCheckAt, refusalsInWindow } from './schedule.ts';
 import { DAY, fromTimestamp, isBeyond, SECOND, toTimestamp } from './time.ts';
@@ -63,7 +64,7 @@ function moveCopy({ copy, status, wanted, generation }: Facts, draft: Draft): St
     const unknown = layoutDiffers === undefined && status.observedGeneration !== generation;
     return unknown ? { do: 'readCopy' } : undefined;
   }
-  if (credential === undefined) throw new Error('invariant: what is in force has a credential record');
+  if (credential === undefined) throw new InvariantError('what is in force has a credential record');
   return { do: 'relocate', proof: { ...(account && { account }), credential } };
 }
 

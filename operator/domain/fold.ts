@@ -9,6 +9,7 @@ import type { AccountReason } from '../api/names.ts';
 import { type Because, type Blocker, condition, expiryOf } from './conditions.ts';
 import type { Facts, Memory, Proof, Result, Verdict } from './facts.ts';
 import { compareAccounts } from './identity.ts';
+import { InvariantError } from './invariant.ts';
 import {
   attemptReason,
   causeIn,
@@ -247,7 +248,7 @@ function proofOf(
   source: SecretRevision | undefined,
 ): Proof {
   if (source === undefined || hint === undefined)
-    throw new Error('invariant: an accepted candidate has a source');
+    throw new InvariantError('an accepted candidate has a source');
   return {
     ...(account && { account: accountStatus(account) }),
     credential: {

@@ -17,8 +17,11 @@ export function createLog(level: string): Log {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: paths });
 }
 
-/** What may be said of an error: coded errors of ours carry texts that were made to be shown; others only their code. */
+/** Errors of ours whose texts were made to be shown. */
+const SHOWN = ['KubeError', 'InvariantError'];
+
+/** What may be said of an error: its text only where that was made to be shown, else its name and code. */
 export function errorFacts(error: unknown): object {
   const { name, code, message } = error as { name?: unknown; code?: unknown; message?: unknown };
-  return { error: { name, code, ...(name === 'KubeError' && { message }) } };
+  return { error: { name, code, ...(SHOWN.includes(String(name)) && { message }) } };
 }
