@@ -6,6 +6,7 @@ import {
   RECHECK_ANNOTATION,
   VERIFICATION_ANNOTATION,
 } from '../../operator/api/names.ts';
+import { PROVIDERS } from '../../operator/providers/index.ts';
 import type { CloudToken } from '../clouds/kit.ts';
 import { bytesOf, type Owner } from './invariants.ts';
 import type { Deed, Replacement } from './plan.ts';
@@ -115,7 +116,10 @@ export function createActor(world: World, count: number): Actor {
       }
       case 'malformed': {
         const fields = Object.keys(subject.held[0]?.credential ?? {});
-        await putSecret(subject, Object.fromEntries(fields.map(field => [field, MALFORMED])));
+        const rubbish = Object.fromEntries(fields.map(field => [field, MALFORMED]));
+        // Where a provider promises no shape, nothing is refused offline, and the cloud does not know whose this was.
+        if (PROVIDERS[subject.provider].checkShape(rubbish) === undefined) return false;
+        await putSecret(subject, rubbish);
         return true;
       }
     }
@@ -137,6 +141,7 @@ export function createActor(world: World, count: number): Actor {
   async function patchCopy(subject: Subject, patch: unknown): Promise<boolean> {
     const name = copyName(subject);
     if (name === undefined) return false;
+    lose(subject);
     const written = await call<Secret>('PATCH', secretPath(name), patch, MERGE);
     if (written !== undefined) tampered.add(written.metadata.resourceVersion);
     return written !== undefined;
@@ -198,15 +203,14 @@ export function createActor(world: World, count: number): Actor {
       case 'rename copy':
         return patchAccount(subject, { spec: { verifiedSecret: { name: `${name}-copy-${value}` } } });
       case 'edit copy':
-        lose(subject);
         return patchCopy(subject, { stringData: { [fieldOf(current)]: `tampered ${value}` } });
       case 'edit proof':
-        lose(subject);
         return patchCopy(subject, { metadata: { annotations: { [VERIFICATION_ANNOTATION]: '{}' } } });
       case 'delete copy': {
         const copy = copyName(subject);
+        if (copy === undefined) return false;
         lose(subject);
-        return copy !== undefined && (await call('DELETE', secretPath(copy))) !== undefined;
+        return (await call('DELETE', secretPath(copy))) !== undefined;
       }
       case 'recreate account':
         // A new object knows nothing of the old one's account.

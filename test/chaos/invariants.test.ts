@@ -15,6 +15,7 @@ interface Shown {
   conditions?: string[];
   health?: string;
   confirming?: number;
+  refusals?: number;
   uid?: string;
 }
 
@@ -24,6 +25,7 @@ function account({
   conditions = [],
   health,
   confirming,
+  refusals,
   uid = 'a',
 }: Shown): Version<CloudAccount> {
   const usual = { True: 'Connected', False: 'NeedsAttention', Unknown: 'Pending' }[connected];
@@ -38,6 +40,7 @@ function account({
       health: health ?? usual,
       conditions: shown,
       ...(connected === 'True' && { verifiedSecretRef: {} }),
+      ...(refusals !== undefined && { refusals: { since: new Date(START).toISOString(), count: refusals } }),
       ...(confirming !== undefined && { confirming: { count: confirming } }),
     },
   };
@@ -140,6 +143,22 @@ describe('the end of Connected', () => {
 
   test('is no end in an account that was made anew', () => {
     expect(found({ accounts: [account(before), account({ ...after, uid: 'b' })] })).toEqual([]);
+  });
+});
+
+describe('the refusals that status counts', () => {
+  const counted = account({ at: 5_000, connected: 'Unknown', refusals: 2 });
+
+  test('may be those of the provider, and those of a credential of another account', () => {
+    const verdicts = [verdict(1_000, 'refused'), verdict(2_000, 'accepted', 'X')];
+    expect(found({ accounts: [counted], verdicts })).toEqual([]);
+  });
+
+  test('are found out when the provider gave fewer by then', () => {
+    const verdicts = [verdict(1_000, 'refused'), verdict(2_000, 'accepted'), verdict(6_000, 'refused')];
+    expect(found({ accounts: [counted], verdicts })).toEqual([
+      'status counts 2 refusals, the provider gave 1',
+    ]);
   });
 });
 

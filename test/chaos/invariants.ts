@@ -83,6 +83,7 @@ export function violationsIn(history: History, until = Infinity): Violation[] {
     ...unverifiedCopies(history, until),
     ...contradictions(history, until),
     ...unfoundedFlips(history, until),
+    ...inventedRefusals(history, until),
     ...brokenCaps(history),
   ];
 }
@@ -173,6 +174,26 @@ function unfoundedFlips({ accounts, verdicts, losses, gaps }: History, until: nu
     const wasMissed = gaps.some(gap => gap >= previous.at - 1_000 && gap <= at);
     const count = previous.object.status?.confirming?.count ?? 0;
     return count === CONFIRMATIONS || wasMissed ? [] : broken(`with ${count} refusals in status before`);
+  });
+}
+
+/** Each refusal that status counts was a provider's: no timeout, no broken answer, no refusal counted twice. */
+function inventedRefusals({ accounts, verdicts, credentials }: History, until: number): Violation[] {
+  const foreign = new Set(
+    [...credentials.values()].filter(owner => owner.account === undefined).map(owner => owner.credential),
+  );
+  return accounts.flatMap(({ at, object, gone }) => {
+    const { refusals } = object.status ?? {};
+    const { name } = object.metadata;
+    if (gone || at > until || refusals === undefined) return [];
+    const since = Date.parse(refusals.since) - LONGEST_CHECK_MS;
+    const given = verdicts.filter(
+      ({ account, at: time, says, credential }) =>
+        account === name && time >= since && time <= at && (says === 'refused' || foreign.has(credential)),
+    );
+    if (given.length >= refusals.count) return [];
+    const what = `status counts ${refusals.count} refusals, the provider gave ${given.length}`;
+    return [{ rule: 'only a real rejection is a refusal', account: name, at, what }];
   });
 }
 
