@@ -20,6 +20,8 @@ export interface Outage {
   time: SimulatedTime;
   names: readonly string[];
   tokens: readonly CloudToken[];
+  /** Lets time pass; what was written meanwhile is seen when it resolves. */
+  pass: SimulatedTime['pass'];
   start(): Promise<RunningOperator>;
   stop(): Promise<void>;
   /** Adds accounts with good credentials; nothing is waited for. */
@@ -75,6 +77,20 @@ export async function openOutage(provider: ProviderName, count: number): Promise
     time,
     names,
     tokens,
+    async pass(ms, stepMs) {
+      await time.pass(ms, stepMs);
+      const path = `/apis/strackt.io/v1alpha1/namespaces/${bed.namespace}/cloudaccounts`;
+      const { body } = await bed.controlPlane.api<{ items: CloudAccount[] }>('GET', path);
+      await eventually(
+        () =>
+          body.items.filter(({ metadata: { name, resourceVersion } }) => {
+            const seen = recorder.account(name)?.metadata.resourceVersion ?? '0';
+            return BigInt(seen) < BigInt(resourceVersion);
+          }).length,
+        behind => behind === 0,
+        'the watch shows what is there',
+      );
+    },
     async start() {
       operator = await bed.start({ args: TIMES, clock: time });
       await settled();

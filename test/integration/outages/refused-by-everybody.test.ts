@@ -16,11 +16,11 @@ describe('a provider that refuses everybody for five minutes', () => {
   afterAll(() => outage.close(), 120_000);
 
   test('demotes none of those whose daily check falls into it', async () => {
-    const { bed, time } = outage;
-    await time.pass(22 * HOUR);
+    const { bed } = outage;
+    await outage.pass(22 * HOUR);
     const log = outage.mark();
     const end = bed.cloud('Hetzner').inject(REFUSED);
-    await time.pass(5 * MINUTE);
+    await outage.pass(5 * MINUTE);
     end();
     const refused = new Set(log().map(({ token }) => token));
     const inDoubt = outage.accounts().filter(account => shown(account, 'Connected') !== 'True Verified');
@@ -30,7 +30,7 @@ describe('a provider that refuses everybody for five minutes', () => {
     expect(inDoubt).toHaveLength(refused.size);
     expect(refused.size).toBeGreaterThan(0);
 
-    await time.pass(5 * MINUTE);
+    await outage.pass(5 * MINUTE);
 
     expect(outage.accounts().map(account => shown(account, 'Ready'))).toEqual(
       outage.accounts().map(() => 'True Verified'),
@@ -39,18 +39,18 @@ describe('a provider that refuses everybody for five minutes', () => {
   }, 300_000);
 
   test('demotes none when people recheck all of them, twice', async () => {
-    const { bed, time } = outage;
+    const { bed } = outage;
     const log = outage.mark();
     const end = bed.cloud('Hetzner').inject(REFUSED);
     await outage.recheckAll('what is going on');
-    await time.pass(2 * MINUTE);
+    await outage.pass(2 * MINUTE);
     await outage.recheckAll('again');
-    await time.pass(3 * MINUTE - 1_000);
+    await outage.pass(3 * MINUTE - 1_000);
     expect(new Set(outage.accounts().map(account => shown(account, 'Connected')))).toEqual(
       new Set(['True ConfirmingRejection']),
     );
     end();
-    await time.pass(6 * MINUTE);
+    await outage.pass(6 * MINUTE);
 
     expect(new Set(outage.accounts().map(account => shown(account, 'Ready')))).toEqual(
       new Set(['True Verified']),
@@ -61,17 +61,17 @@ describe('a provider that refuses everybody for five minutes', () => {
   }, 300_000);
 
   test('delays accounts that are being connected, and all are well 15 minutes later', async () => {
-    const { bed, time } = outage;
+    const { bed } = outage;
     const end = bed.cloud('Hetzner').inject(REFUSED);
     const log = outage.mark();
     for (let minute = 0; minute < 5; minute++) {
       await outage.add(10);
-      await time.pass(MINUTE);
+      await outage.pass(MINUTE);
     }
     end();
     expect(outage.accounts().filter(({ status }) => status?.health === 'NeedsAttention')).toHaveLength(50);
 
-    await time.pass(15 * MINUTE);
+    await outage.pass(15 * MINUTE);
 
     expect(outage.accounts().filter(({ status }) => status?.health !== 'Connected')).toEqual([]);
     const connecting = outage.tokens.slice(COUNT).map(({ index }) => index);
@@ -81,15 +81,15 @@ describe('a provider that refuses everybody for five minutes', () => {
   }, 300_000);
 
   test('demotes them all when it goes on, and takes them back by itself within the day', async () => {
-    const { bed, time } = outage;
+    const { bed } = outage;
     const end = bed.cloud('Hetzner').inject(REFUSED);
     await outage.recheckAll('it lasts');
-    await time.pass(11 * MINUTE);
+    await outage.pass(11 * MINUTE);
     expect(new Set(outage.accounts().map(account => shown(account, 'Connected')))).toEqual(
       new Set(['False CredentialRejected']),
     );
     end();
-    await time.pass(24 * HOUR, MINUTE);
+    await outage.pass(24 * HOUR, MINUTE);
     await connected(outage);
   }, 300_000);
 });

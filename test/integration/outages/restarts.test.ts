@@ -13,12 +13,12 @@ describe('an operator that is not there, or not for long', () => {
 
   test('stopped for a week, it checks five accounts a second until all are checked, and writes each once', async () => {
     await outage.stop();
-    await outage.time.pass(7 * DAY);
+    await outage.pass(7 * DAY);
     const log = outage.mark();
     const writes = outage.markWrites();
     await outage.start();
 
-    await outage.time.pass((COUNT * SECOND) / 5 + SECOND, 100);
+    await outage.pass((COUNT * SECOND) / 5 + SECOND, 100);
 
     expect(callsByToken(log())).toEqual(Array.from({ length: COUNT }, () => 1));
     // Six instants 200 ms apart lie within one second, both ends included.
@@ -30,14 +30,14 @@ describe('an operator that is not there, or not for long', () => {
   test('in a crash loop of 20 starts it asks for each overdue account once, without a herd, and forgets none', async () => {
     await outage.stop();
     // All were due within the last hours.
-    await outage.time.pass(26 * HOUR);
+    await outage.pass(26 * HOUR);
     const log = outage.mark();
     for (let start = 0; start < 20; start++) {
       await outage.start();
-      await outage.time.pass(10 * SECOND);
+      await outage.pass(10 * SECOND);
       await outage.stop();
       // Kubernetes' own pauses: 10 s, doubled up to 5 minutes.
-      await outage.time.pass(Math.min(5 * MINUTE, 10 * SECOND * 2 ** start));
+      await outage.pass(Math.min(5 * MINUTE, 10 * SECOND * 2 ** start));
     }
     const during = callsByToken(log());
     // Spread over ten minutes at each start, so a life of ten seconds has a sixtieth of them.
@@ -45,20 +45,20 @@ describe('an operator that is not there, or not for long', () => {
     expect(Math.max(0, ...during)).toBeLessThanOrEqual(1);
 
     await outage.start();
-    await outage.time.pass(10 * MINUTE + SECOND);
+    await outage.pass(10 * MINUTE + SECOND);
 
     expect(callsByToken(log())).toEqual(Array.from({ length: COUNT }, () => 1));
     expect(outage.flips()).toBe(0);
   }, 300_000);
 
   test('restarted 20 times while a provider is down for 24 hours, it writes each account once', async () => {
-    const { bed, time } = outage;
+    const { bed } = outage;
     const log = outage.mark();
     const writes = outage.markWrites();
     const end = bed.cloud('Hetzner').inject({ kind: 'maintenance' });
     await outage.recheckAll('is it down?');
     for (let restart = 0; restart < 20; restart++) {
-      await time.pass((24 / 20) * HOUR, 15 * SECOND);
+      await outage.pass((24 / 20) * HOUR, 15 * SECOND);
       await outage.stop();
       await outage.start();
     }
@@ -67,7 +67,7 @@ describe('an operator that is not there, or not for long', () => {
     // A start forgets how long it has been waiting: in 72 minutes the pauses grow again from 20 s to 43 min.
     expect(Math.max(...callsByToken(log()))).toBeLessThanOrEqual(1 + 20 * 10);
     end();
-    await time.pass(HOUR, 15 * SECOND);
+    await outage.pass(HOUR, 15 * SECOND);
     expect(outage.accounts().filter(({ status }) => status?.lastAttempt !== undefined)).toEqual([]);
   }, 600_000);
 });
