@@ -16,10 +16,9 @@ export interface Measured {
   reactions: Reactions;
   restart: Restart;
   outage: Outage;
-  outageSeconds: number;
   hang: Hang;
-  foreignSecrets: number;
-  foreignSecretBytes: number;
+  /** Does not depend on the number of accounts, so only the last size has it. */
+  foreignSecretBytes?: number;
   kubernetes: string;
 }
 
@@ -37,6 +36,7 @@ export interface Figures {
   peakRssMiB: number;
   restartProviderCalls: number;
   restartWrites: number;
+  /** NaN where it was not measured. */
   foreignSecretBytes: number;
   outageStatusWritesPerAccount: number;
   cores: number;
@@ -62,7 +62,7 @@ export function figuresOf({ accounts, runs, reactions, restart, outage, ...more 
     peakRssMiB: rounded(Math.max(restart.peakRssMiB, ...runs.map(run => run.first.peakRssMiB)), 0),
     restartProviderCalls: restart.calls,
     restartWrites: restart.writes,
-    foreignSecretBytes: rounded(more.foreignSecretBytes, 0),
+    foreignSecretBytes: rounded(more.foreignSecretBytes ?? NaN, 0),
     outageStatusWritesPerAccount: rounded(outage.statusWrites / accounts, 3),
     cores: os.cpus().length,
     memory: `${rounded(os.totalmem() / 2 ** 30, 0)} GiB`,
@@ -71,14 +71,17 @@ export function figuresOf({ accounts, runs, reactions, restart, outage, ...more 
 }
 
 /** Promises that a run must keep whatever the machine; a figure that is only slow is none. */
-export function brokenPromises(figures: Figures, { outage }: Measured): string[] {
-  const absent = Object.entries(figures).filter(([, value]) => Number.isNaN(value) || value === undefined);
+export function brokenPromises({ accounts, restart, outage }: Measured): string[] {
   return [
-    ...absent.map(([key]) => `${key} was not measured`),
-    ...(figures.restartProviderCalls > 0 ? ['a restart asked providers'] : []),
-    ...(figures.restartWrites > 0 ? ['a restart wrote'] : []),
-    ...(outage.flips > 0 ? [`an outage changed Connected of ${outage.flips} accounts`] : []),
+    ...(restart.calls > 0 ? [`a restart with ${accounts} accounts asked providers`] : []),
+    ...(restart.writes > 0 ? [`a restart with ${accounts} accounts wrote`] : []),
+    ...(outage.flips > 0 ? [`an outage changed Connected of ${outage.flips} of ${accounts} accounts`] : []),
   ];
+}
+
+/** Names of figures that are no figures: the bench itself is at fault. */
+export function missingFigures(figures: Figures): string[] {
+  return Object.entries(figures).flatMap(([key, value]) => (Number.isNaN(value) ? [key] : []));
 }
 
 /** Markdown table with a column for each size. */
@@ -106,7 +109,7 @@ export function tableOf(all: readonly Measured[]): string {
     ['the same where memory has no limit', '', ...all.map(m => `${rounded(m.unlimitedRssMiB, 0)} MiB`)],
     ['restart: provider calls', '0', ...figures.map(f => String(f.restartProviderCalls))],
     ['restart: writes', '0', ...figures.map(f => String(f.restartWrites))],
-    ['memory for a foreign Secret', '< 1,024 B', ...figures.map(f => `${f.foreignSecretBytes} B`)],
+    ['memory for a foreign Secret', '< 1,024 B', ...figures.map(f => bytesOf(f.foreignSecretBytes))],
     ['outage: status writes an account', '1', ...figures.map(f => String(f.outageStatusWritesPerAccount))],
     ['outage: accounts that flipped', '0', ...all.map(({ outage }) => String(outage.flips))],
     [
@@ -127,6 +130,10 @@ export function tableOf(all: readonly Measured[]): string {
   ];
   const head = ['', 'aim', ...figures.map(f => `${f.accounts.toLocaleString('en-US')} accounts`)];
   return [head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function bytesOf(bytes: number): string {
+  return Number.isNaN(bytes) ? '–' : `${bytes.toLocaleString('en-US')} B`;
 }
 
 function floorsOf(measured: Measured | undefined): string {
