@@ -43,6 +43,7 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
     'real',
     'seed',
     'version',
+    'trace',
   ],
   // How flags are written, in docs/configuration.md.
   placeholder: ['name'],
