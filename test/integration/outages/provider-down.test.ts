@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Fault } from '../../clouds/faults.ts';
 import { busiest, callsByToken, DAY, HOUR, MINUTE, type Outage, openOutage } from './outage.ts';
 
 /** A thousand take a minute of both cores, so in full only. */
@@ -57,4 +58,36 @@ describe(`a provider that is down for 24 hours, with ${COUNT} accounts`, () => {
     // In step they would come all at once; spread over the hour a sixtieth of them each minute.
     expect(busiest(log(), MINUTE)).toBeLessThanOrEqual(10 + COUNT / 15);
   }, 600_000);
+});
+
+describe('a provider that fails in another way every twenty minutes', () => {
+  const FAULTS: readonly Fault[] = [
+    { kind: 'status', status: 503 },
+    { kind: 'throttle', retryAfter: '60' },
+    { kind: 'redirect', location: 'https://example.invalid/' },
+    { kind: 'html', status: 401 },
+  ];
+  let outage: Outage;
+
+  beforeAll(async () => {
+    outage = await openOutage('Hetzner', 10);
+  }, 120_000);
+  afterAll(() => outage.close(), 120_000);
+
+  test('costs each account one status write an hour at most, and demotes none', async () => {
+    const cloud = outage.bed.cloud('Hetzner');
+    const writes = outage.markWrites();
+    const [first = { kind: 'reset' }] = FAULTS;
+    cloud.inject(first);
+    await outage.recheckAll('is it down?');
+    for (let turn = 1; turn <= (24 * HOUR) / (20 * MINUTE); turn++) {
+      await outage.pass(20 * MINUTE, 15_000);
+      cloud.clearFaults();
+      cloud.inject(FAULTS[turn % FAULTS.length] ?? first);
+    }
+    expect(await writes()).toBeLessThanOrEqual(10 * (1 + 24));
+    const reasons = outage.accounts().map(({ status }) => status?.lastAttempt?.reason);
+    expect(reasons).not.toContain(undefined);
+    expect(outage.flips()).toBe(0);
+  }, 300_000);
 });
