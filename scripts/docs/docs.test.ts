@@ -38,6 +38,7 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
     'keep',
     'json',
     'latency',
+    'markdown',
     'minutes',
     'port-file',
     'real',
