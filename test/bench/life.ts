@@ -161,7 +161,7 @@ export async function measureHang(world: World, observer: Observer, samples: num
     await requestRechecks(world, observer, token);
     const isChecked = ({ status }: CloudAccount): boolean =>
       status?.lastHandledRecheck === token && status.lastAttempt === undefined;
-    const endedAt = await observer.until(names, isChecked, 120_000);
+    const endedAt = await observer.until(names, isChecked, 60_000 + all.length * 60);
     return Math.round((others.length * 60_000) / (endedAt - startedAt));
   }
   async function rounds(): Promise<number> {
