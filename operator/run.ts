@@ -59,6 +59,7 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     client,
     reportingController: `${GROUP}/${OPERATOR_NAME}`,
     reportingInstance: hostname(),
+    onDropped: why => log.debug(typeof why === 'string' ? { why } : errorFacts(why), 'event was not written'),
   });
   const clock = options.clock ?? { now: Date.now, random: Math.random };
   const checker = createChecker({

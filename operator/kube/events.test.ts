@@ -169,6 +169,13 @@ describe('createEventRecorder', () => {
     await until(() => server.requests.length === 2);
   });
 
+  test('loses none of the events of a first sight of 5,000 objects, however slow the API server is', async () => {
+    server.fallback(() => undefined);
+    for (let index = 0; index < 5_000; index++) recorder.record({ ...REGARDING, uid: `uid-${index}` }, NOTE);
+    expect(dropped).toEqual([]);
+    await until(() => server.requests.length === 2);
+  });
+
   test('stop gives up what is under way', async () => {
     server.fallback(() => undefined);
     recorder.record(REGARDING, NOTE);
