@@ -67,7 +67,7 @@ export async function measureFirstSight(world: World, count: number, nodeArgs: r
 
 /** Events may come after what they speak of. One that never comes shows as a figure below one an account. */
 async function untilEventsAreWritten(world: World, since: Date, count: number): Promise<AuditEvent[]> {
-  for (const deadline = Date.now() + 20_000; ; await sleep(200)) {
+  for (const deadline = Date.now() + 20_000 + count * 10; ; await sleep(200)) {
     const writes = await world.writes(since);
     if (writes.filter(isEvent).length >= count || Date.now() > deadline) return writes;
   }
