@@ -42,6 +42,7 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
     'minutes',
     'port-file',
     'real',
+    'repeat',
     'seed',
     'version',
     'trace',
