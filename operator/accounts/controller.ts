@@ -15,6 +15,7 @@ import { secretNamesOf } from './reading.ts';
 import { reconcileAccount } from './reconcile.ts';
 import { CLOUD_ACCOUNTS, SECRETS, slimAccount, slimSecret } from './resources.ts';
 import { copyNameOf, intervalOf } from './spec.ts';
+import { forgetSecret } from './turn.ts';
 
 type Account = CloudAccount & KubeObject;
 
@@ -88,10 +89,7 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
   const { client, accounts, sources, copies } = context;
 
   /** Only Secrets that an account speaks of are kept: 8 GB of cached Secrets were another operator's undoing (cert-manager#4722). */
-  const isReferredTo = (secret: KubeObject): boolean => {
-    const key = keyOf(secret);
-    return accounts.byIndex('source', key).length > 0 || accounts.byIndex('copy', key).length > 0;
-  };
+  const isReferredTo = (secret: KubeObject): boolean => accountsOf(context, keyOf(secret)).length > 0;
   const scopes = namespaces ?? [undefined];
   const accountReflectors = scopes.map(namespace =>
     createReflector<Account>({
@@ -236,27 +234,24 @@ function subscribe(context: Context): void {
     }
     queue.add(key);
   });
-  sources.subscribe(({ key }) => {
-    addAll(accounts.byIndex('source', key));
-    addAll(accounts.byIndex('copy', key));
-  });
+  sources.subscribe(({ key }) => addAll(accountsOf(context, key)));
   copies.subscribe(({ key, object }) => {
-    addAll(accounts.byIndex('copy', key));
     // A source that is itself a copy is refused; one that stops being there is noticed too.
-    addAll(accounts.byIndex('source', key));
+    addAll(accountsOf(context, key));
     for (const { uid } of object.metadata.ownerReferences ?? []) addAll(accounts.byIndex('uid', uid));
   });
 }
 
+/** The accounts that speak of a Secret, as their source or by the name of their copy. */
+function accountsOf({ accounts }: Context, key: string): Account[] {
+  return [...accounts.byIndex('source', key), ...accounts.byIndex('copy', key)];
+}
+
 /** Without a watch nothing else takes the Secrets of a removed account out of the stores. */
-function forgetSecretsOf({ accounts, sources, copies }: Context, account: Account): void {
+function forgetSecretsOf(context: Context, account: Account): void {
   for (const name of secretNamesOf(account)) {
     const key = formatKey({ namespace: account.metadata.namespace, name });
-    if (accounts.byIndex('source', key).length > 0 || accounts.byIndex('copy', key).length > 0) continue;
-    for (const store of [sources, copies]) {
-      const kept = store.get(key);
-      if (kept !== undefined) store.remove(key, kept.metadata.resourceVersion);
-    }
+    if (accountsOf(context, key).length === 0) forgetSecret(context, key);
   }
 }
 

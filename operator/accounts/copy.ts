@@ -16,7 +16,7 @@ import { isAlreadyExists, isConflict, isInvalid, isNotFound } from '../kube/erro
 import type { KubeObject, ObjectInput, ObjectKey } from '../kube/resource.ts';
 import type { Credential, CredentialField, Provider } from '../providers/provider.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import { SECRETS, type Secret } from './resources.ts';
+import { LAST_APPLIED_ANNOTATION, SECRETS, type Secret } from './resources.ts';
 import { copyNameOf } from './spec.ts';
 import { extractCredential } from './source.ts';
 
@@ -223,7 +223,7 @@ function over({ metadata }: Secret, copy: CopyInput): CopyInput {
 function foreign(annotations: Record<string, string> = {}): Record<string, string> {
   return Object.fromEntries(
     Object.entries(annotations).filter(
-      ([key]) => !key.startsWith(`${GROUP}/`) && key !== 'kubectl.kubernetes.io/last-applied-configuration',
+      ([key]) => !key.startsWith(`${GROUP}/`) && key !== LAST_APPLIED_ANNOTATION,
     ),
   );
 }

@@ -96,18 +96,17 @@ function copyView(
   const { copy } = readings;
   const ref = status?.verifiedSecretRef;
   // Written in this turn, and not in status yet; after a rename the recorded one is still there beside it.
+  const isCopyRecorded = copy !== undefined && isRecorded(copy.secret, ref);
   const isPresent = copy?.secret.metadata.resourceVersion === place.present?.metadata.resourceVersion;
   if (copy !== undefined && isPresent && copy.view.fingerprint === record.memory.published && !place.taken) {
-    if (!isRecorded(copy.secret, ref)) return copy.view;
+    if (!isCopyRecorded) return copy.view;
   }
   const recordedAt = ref && copies.get(formatKey({ namespace: metadata.namespace, name: ref.name }));
   if (status?.credential !== undefined && recordedAt !== undefined && isRecorded(recordedAt, ref)) {
-    const isUnreadable =
-      copy !== undefined && isRecorded(copy.secret, ref) && copy.view.fingerprint === undefined;
     // As it was written, but by an operator with other fields: nothing that could be checked is in it.
-    if (isUnreadable) return copy.view;
+    if (isCopyRecorded && copy.view.fingerprint === undefined) return copy.view;
     const { published } = record.memory;
-    const read = copy !== undefined && isRecorded(copy.secret, ref) ? copy.view.layoutDiffers : undefined;
+    const read = isCopyRecorded ? copy.view.layoutDiffers : undefined;
     return {
       state: 'recorded',
       ...(published !== undefined && { fingerprint: published }),

@@ -1,3 +1,4 @@
+import { condition } from '../domain/conditions.ts';
 import { decide } from '../domain/decide.ts';
 import type { Step } from '../domain/facts.ts';
 import { InvariantError } from '../domain/invariant.ts';
@@ -104,9 +105,7 @@ function wakeUp(
   { wakeAt }: Extract<Step, { do: 'done' }>,
 ): ReconcileResult | void {
   const retryAt = record.memory.notWritable ? record.publishRetry?.notBefore : undefined;
-  const isReady = account.status?.conditions?.some(
-    ({ type, status }) => type === 'Ready' && status === 'True',
-  );
+  const isReady = condition(account.status ?? {}, 'Ready')?.status === 'True';
   // No watch tells of the Secret that an account waits for: it is looked for as often as a refused one is asked again.
   const [pollMs = Infinity] = context.watchSecrets || isReady ? [] : context.timing.retryRefusedAfter;
   const lookAt = context.clock.now() + pollMs;

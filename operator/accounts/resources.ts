@@ -25,13 +25,16 @@ export interface Secret extends KubeObject {
   immutable?: boolean;
 }
 
+/** kubectl's copy of what was applied: whole objects, Secrets with their data included. */
+export const LAST_APPLIED_ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration';
+
 /** What is kept of an account: managed fields and the last applied text are never read and would fill memory. */
 export function slimAccount(account: CloudAccount): CloudAccount {
   const metadata: CloudAccount['metadata'] & { managedFields?: unknown } = { ...account.metadata };
   delete metadata.managedFields;
   if (metadata.annotations !== undefined) {
     metadata.annotations = { ...metadata.annotations };
-    delete metadata.annotations['kubectl.kubernetes.io/last-applied-configuration'];
+    delete metadata.annotations[LAST_APPLIED_ANNOTATION];
   }
   return { ...account, metadata };
 }

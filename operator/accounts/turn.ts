@@ -19,19 +19,23 @@ export interface Turn {
 
 /** Reads a Secret of the account's namespace, and lets the store that it belongs to know. */
 export async function fetchSecret({ context, account }: Turn, name: string): Promise<Secret | undefined> {
-  const { client, copies, sources } = context;
   const key = { namespace: account.metadata.namespace, name };
   try {
-    const secret = await client.get<Secret>(SECRETS, key);
+    const secret = await context.client.get<Secret>(SECRETS, key);
     rememberSecret(context, secret);
     return secret;
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    for (const store of [copies, sources]) {
-      const seen = store.get(formatKey(key));
-      if (seen !== undefined) store.remove(formatKey(key), seen.metadata.resourceVersion);
-    }
+    forgetSecret(context, formatKey(key));
     return undefined;
+  }
+}
+
+/** It is gone, or no account speaks of it any more. */
+export function forgetSecret({ copies, sources }: Pick<Context, 'copies' | 'sources'>, key: string): void {
+  for (const store of [copies, sources]) {
+    const seen = store.get(key);
+    if (seen !== undefined) store.remove(key, seen.metadata.resourceVersion);
   }
 }
 

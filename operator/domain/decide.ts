@@ -100,8 +100,8 @@ function settleResult(facts: Facts, draft: Draft, candidate: Candidate): Step | 
 }
 
 /**
- * An accepted candidate is not published now. Nor while what is in force is asked: the caller holds one credential at
- * a time, and the proof must not be written with the bytes of another.
+ * An accepted candidate is not published now. Nor while what is in force is asked: the answer would be about bytes
+ * that were replaced meanwhile.
  */
 function mustWait({ memory, nameTaken }: Facts): boolean {
   return nameTaken || memory.notWritable === true || memory.checking !== undefined;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { load } from 'js-yaml';
 import { finish, ROOT } from './output.ts';
+import { markdownTable } from './page.ts';
 
 const CHART = 'charts/cloud-account-operator';
 const README = `${CHART}/README.md`;
@@ -51,11 +52,12 @@ function isMap(value: unknown): boolean {
 
 /** The table of values, in Markdown. */
 export function valuesTable(values: readonly ChartValue[]): string {
-  const rows = values.map(
-    ({ path, description, default: value }) =>
-      `| \`${path}\` | ${description.replaceAll('|', '\\|')} | \`${JSON.stringify(value)}\` |`,
-  );
-  return ['| Value | What it is | Default |', '| --- | --- | --- |', ...rows].join('\n');
+  const rows = values.map(({ path, description, default: value }) => [
+    `\`${path}\``,
+    description,
+    `\`${JSON.stringify(value)}\``,
+  ]);
+  return markdownTable(['Value', 'What it is', 'Default'], rows);
 }
 
 if (import.meta.main) {

@@ -1,6 +1,4 @@
 // Writes docs/fault-matrix.md from the data that the fault matrix is tested with. `--check`: exit 1 when stale.
-import { join } from 'node:path';
-import { format, resolveConfig } from 'prettier';
 import { PROVIDER_NAMES, type ProviderName } from '../../operator/api/names.ts';
 import { type Answer, ANSWERS } from '../../test/integration/fault-matrix/answers.ts';
 import {
@@ -14,7 +12,7 @@ import {
   type Situation,
 } from '../../test/integration/fault-matrix/expectations.ts';
 import { CONTRACTS } from '../../test/contract/support.ts';
-import { finish, ROOT } from './output.ts';
+import { finishPage, markdownTable } from './page.ts';
 
 const PATH = 'docs/fault-matrix.md';
 
@@ -101,7 +99,7 @@ function renderSituation(situation: Situation): string {
   return [
     `## ${title}`,
     text,
-    table(['Answer', 'Health', 'Conditions', 'The verified copy holds', 'Asked again'], rows),
+    markdownTable(['Answer', 'Health', 'Conditions', 'The verified copy holds', 'Asked again'], rows),
   ].join('\n\n');
 }
 
@@ -132,7 +130,7 @@ function renderAnswers(answers: readonly Answer[]): string {
       .filter(({ meaning }) => MEANINGS[meaning].class === kind)
       .map(answer => [describe(answer), CLASSES[kind], reasonOf(answer)]),
   );
-  return table(['What comes', 'Kind', 'Reason'], rows);
+  return markdownTable(['What comes', 'Kind', 'Reason'], rows);
 }
 
 function describe({ name, access, situations }: Answer): string {
@@ -149,14 +147,6 @@ function reasonOf({ meaning, access }: Answer): string {
   return `\`${reason === 'Verified' && access === 'ReadOnly' ? 'VerifiedReadOnly' : reason}\``;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
-}
-
 if (import.meta.main) {
-  const config = await resolveConfig(join(ROOT, PATH));
-  const content = await format(renderFaultMatrix(ANSWERS), { ...config, parser: 'markdown' });
-  finish([{ path: PATH, content }], import.meta.filename);
+  await finishPage(PATH, renderFaultMatrix(ANSWERS), import.meta.filename);
 }
