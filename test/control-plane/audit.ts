@@ -33,7 +33,7 @@ export interface RequestFilter {
   /** Plural resource with its subresource: `secrets`, `cloudaccounts/status`. */
   resources?: readonly string[];
   namespace?: string;
-  /** Only what the API server received at or after this time. */
+  /** Only what the API server received at or after this time, to the millisecond. */
   since?: Date;
 }
 

@@ -120,6 +120,9 @@ describe('connections that break under a watch', () => {
       const overWire = tokenClient(controlPlane, `https://127.0.0.1:${wire.port}`, token);
       const current = watchConfigMaps(overWire, namespace, { idleTimeoutMs: 1000 });
       try {
+        await current.reflector.synced;
+        // Made after the list: only a watch that runs tells of it.
+        await create('heard');
         await untilInSync(current, admin, namespace);
         wire.stall();
         await create('unheard');
