@@ -16,12 +16,17 @@ const STOP_TIMEOUT_MS = 20_000;
 const PRELOAD = new URL('../../scripts/die-with-parent.mjs', import.meta.url).href;
 
 /** Starts a program on this Node. It ends with this process, whatever way this one dies (die-with-parent.mjs). */
-export function startChild(args: readonly string[], log: string): Child {
+export function startChild(
+  args: readonly string[],
+  log: string,
+  env: Readonly<Record<string, string>> = {},
+): Child {
   const file = openSync(log, 'w');
   const startedAt = Date.now();
   const child = spawn(process.execPath, ['--import', PRELOAD, ...args], {
     detached: true,
     stdio: ['ignore', file, file, 'ipc'],
+    env: { ...process.env, ...env },
   });
   closeSync(file);
   const { pid } = child;

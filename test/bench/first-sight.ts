@@ -3,7 +3,7 @@ import type { CloudAccount } from '../../operator/api/cloudaccount.generated.ts'
 import { type ProviderName, VERIFIED_SECRET_TYPE } from '../../operator/api/names.ts';
 import type { AuditEvent } from '../control-plane/audit.ts';
 import { sum } from './clouds.ts';
-import { startOperator, untilConnected } from './operator.ts';
+import { type NodeSettings, startOperator, untilConnected } from './operator.ts';
 import { accountPath, NAMESPACE, populate, subjects, type World } from './world.ts';
 
 export interface FirstSight {
@@ -35,13 +35,13 @@ export interface Copy {
 }
 
 /** Accounts and Secrets are there; the operator starts and verifies them all. Stops it again. */
-export async function measureFirstSight(world: World, count: number, nodeArgs: readonly string[]) {
+export async function measureFirstSight(world: World, count: number, settings: NodeSettings) {
   const all = subjects(count);
   await populate(world, all, ({ provider }) => world.clouds.createToken(provider));
   const timeoutMs = 60_000 + count * 20;
 
   const since = new Date();
-  const operator = startOperator(world, nodeArgs);
+  const operator = startOperator(world, settings);
   await untilConnected(world, operator, NAMESPACE, timeoutMs);
   const writes = await untilEventsAreWritten(world, since, count);
   const peakRssMiB = operator.peakRssMiB();

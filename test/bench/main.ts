@@ -11,7 +11,14 @@ import {
   measureRestart,
 } from './life.ts';
 import { createObserver } from './observer.ts';
-import { LIFTED_BUDGETS, POD_HEAP, startOperator, untilCaughtUp, untilConnected } from './operator.ts';
+import {
+  AS_IN_POD,
+  LIFTED_BUDGETS,
+  PLAIN,
+  startOperator,
+  untilCaughtUp,
+  untilConnected,
+} from './operator.ts';
 import { brokenPromises, figuresOf, machine, type Measured, missingFigures, tableOf } from './report.ts';
 import { createWorld, NAMESPACE, populate, subjects, type World } from './world.ts';
 
@@ -87,10 +94,11 @@ async function measure(accounts: number, foreign: number): Promise<Measured> {
 
 async function measureStart(world: World, accounts: number): Promise<Measured['runs'][number]> {
   const { profile } = values;
-  const first = await measureFirstSight(world, accounts, [
-    POD_HEAP,
-    ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
-  ]);
+  const profiled = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const first = await measureFirstSight(world, accounts, {
+    ...AS_IN_POD,
+    args: [...AS_IN_POD.args, ...profiled],
+  });
   say(`${accounts} accounts: all Ready after ${first.readySeconds.toFixed(2)} s`);
   const floor = await measureFloor(world, first);
   say(`${accounts} accounts: floor ${floor.seconds.toFixed(2)} s with ${floor.concurrency} at once`);
@@ -103,7 +111,7 @@ async function measureLife(
   foreign: number,
 ): Promise<Omit<Measured, 'accounts' | 'runs'>> {
   await populate(world, subjects(accounts), ({ provider }) => world.clouds.createToken(provider));
-  const unlimited = startOperator(world, []);
+  const unlimited = startOperator(world, PLAIN);
   await untilConnected(world, unlimited, NAMESPACE, 60_000 + accounts * 20);
   const unlimitedRssMiB = unlimited.peakRssMiB();
   await unlimited.stop();

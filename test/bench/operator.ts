@@ -8,11 +8,17 @@ import { accountPath, createAccount, MARKERS, type World } from './world.ts';
 /** Providers whose limit counts for all accounts together; it would decide every figure. */
 export const LIFTED_BUDGETS = ['Vultr', 'Hostinger', 'UpCloud'] as const;
 
-/**
- * The heap that Node 24 gives itself in the chart's pod, whose memory limit is 512 MiB (`heap_size_limit` in a cgroup of
- * that size). Without a limit V8 lets 64 MiB of young garbage lie about, whatever the program needs.
- */
-export const POD_HEAP = '--max-heap-size=259';
+/** How Node runs the operator. */
+export interface NodeSettings {
+  args: readonly string[];
+  env: Readonly<Record<string, string>>;
+}
+
+/** As the image runs it, with the heap that Node 24 gives itself in the chart's pod (`heap_size_limit` at 512 MiB). */
+export const AS_IN_POD: NodeSettings = asInImage('--max-heap-size=259');
+
+/** `node dist/operator.mjs`: without a limit V8 lets 64 MiB of young garbage lie about, whatever the program needs. */
+export const PLAIN: NodeSettings = { args: [], env: {} };
 
 const BUNDLE = fileURLToPath(new URL('../../dist/operator.mjs', import.meta.url));
 
@@ -23,18 +29,19 @@ export interface OperatorProcess extends Child {
 
 let started = 0;
 
-/** Starts the bundle under its own service account. `nodeArgs` are for Node itself, such as `--cpu-prof`. */
-export function startOperator(world: World, nodeArgs: readonly string[] = [POD_HEAP]): OperatorProcess {
+/** Starts the bundle under its own service account. */
+export function startOperator(world: World, { args, env }: NodeSettings = AS_IN_POD): OperatorProcess {
   const { origins } = world.clouds;
   const child = startChild(
     [
-      ...nodeArgs,
+      ...args,
       BUNDLE,
       `--kubeconfig=${world.kubeconfig}`,
       ...Object.entries(origins).map(([name, url]) => `--provider-endpoint=${name}=${url}`),
       ...LIFTED_BUDGETS.map(name => `--provider-budget=${name}=100000/100000`),
     ],
     join(world.dir, `operator-${started++}.log`),
+    env,
   );
   return { ...child, peakRssMiB: () => peakRssMiB(child.pid) };
 }
@@ -94,4 +101,16 @@ function cpuTicks(pid: number): number {
 function peakRssMiB(pid: number): number {
   const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(match?.[1]) / 1024;
+}
+
+/** What the Dockerfile gives Node, before anything of the operator's own. */
+function asInImage(...more: string[]): NodeSettings {
+  const dockerfile = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8');
+  const [, entrypoint = '[]'] = /^ENTRYPOINT (.+)$/m.exec(dockerfile) ?? [];
+  const [, variables = ''] = /^ENV NODE_ENV=production (.+)$/m.exec(dockerfile) ?? [];
+  const args = (JSON.parse(entrypoint) as string[]).filter(arg => arg.startsWith('--'));
+  const env = Object.fromEntries(variables.split(' ').map(text => text.split('=') as [string, string]));
+  if (args.length === 0 || env['MALLOC_ARENA_MAX'] === undefined)
+    throw new Error('the Dockerfile does not say how it runs Node');
+  return { args: [...args, ...more], env };
 }

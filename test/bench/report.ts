@@ -11,7 +11,7 @@ export interface Measured {
   accounts: number;
   /** Each with the floor of the same control plane. */
   runs: { first: FirstSight; floor: Floor }[];
-  /** Peak of a first sight without any limit on memory. */
+  /** Peak of a first sight by plain `node`, without any limit on memory. */
   unlimitedRssMiB: number;
   reactions: Reactions;
   restart: Restart;
@@ -102,11 +102,11 @@ export function tableOf(all: readonly Measured[]): string {
     ['events an account, first sight', '1', ...figures.map(f => String(f.eventsPerAccount))],
     ['provider calls an account, first sight', '', ...figures.map(f => String(f.providerCallsPerAccount))],
     [
-      'peak RSS (heap as in a pod of 512 MiB)',
+      'peak RSS, run as in the pod',
       '< 124 MiB (1,000), < 238 MiB (5,000)',
       ...figures.map(f => `${f.peakRssMiB} MiB`),
     ],
-    ['the same where memory has no limit', '', ...all.map(m => `${rounded(m.unlimitedRssMiB, 0)} MiB`)],
+    ['the same, plain `node dist/operator.mjs`', '', ...all.map(m => `${rounded(m.unlimitedRssMiB, 0)} MiB`)],
     ['restart: provider calls', '0', ...figures.map(f => String(f.restartProviderCalls))],
     ['restart: writes', '0', ...figures.map(f => String(f.restartWrites))],
     ['memory for a foreign Secret', '< 1,024 B', ...figures.map(f => bytesOf(f.foreignSecretBytes))],
