@@ -28,7 +28,7 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   ],
   helm: ['create-namespace', 'namespace', 'reset-then-reuse-values', 'reuse-values', 'set'],
   docker: ['build-arg', 'platform', 'push', 'tag'],
-  node: ['experimental-vm-modules'],
+  node: ['experimental-vm-modules', 'max-semi-space-size'],
   'other programs': ['domain-filter', 'provider', 'source', 'status-include-resources'],
   'npm run …': [
     'accounts',
@@ -41,6 +41,7 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
     'markdown',
     'minutes',
     'port-file',
+    'profile',
     'real',
     'repeat',
     'seed',
