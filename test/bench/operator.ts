@@ -14,8 +14,11 @@ export interface NodeSettings {
   env: Readonly<Record<string, string>>;
 }
 
-/** As the image runs it, with the heap that Node 24 gives itself in the chart's pod (`heap_size_limit` at 512 MiB). */
-export const AS_IN_POD: NodeSettings = asInImage('--max-heap-size=259');
+/**
+ * As the Dockerfile says, with the heap that Node 24 gives itself in the chart's pod, whose memory limit is 512 MiB
+ * (`heap_size_limit` in a cgroup of that size).
+ */
+export const AS_IN_POD: NodeSettings = asInPod();
 
 /** `node dist/operator.mjs`: without a limit V8 lets 64 MiB of young garbage lie about, whatever the program needs. */
 export const PLAIN: NodeSettings = { args: [], env: {} };
@@ -103,8 +106,7 @@ function peakRssMiB(pid: number): number {
   return Number(match?.[1]) / 1024;
 }
 
-/** What the Dockerfile gives Node, before anything of the operator's own. */
-function asInImage(...more: string[]): NodeSettings {
+function asInPod(): NodeSettings {
   const dockerfile = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8');
   const [, entrypoint = '[]'] = /^ENTRYPOINT (.+)$/m.exec(dockerfile) ?? [];
   const [, variables = ''] = /^ENV NODE_ENV=production (.+)$/m.exec(dockerfile) ?? [];
@@ -112,5 +114,5 @@ function asInImage(...more: string[]): NodeSettings {
   const env = Object.fromEntries(variables.split(' ').map(text => text.split('=') as [string, string]));
   if (args.length === 0 || env['MALLOC_ARENA_MAX'] === undefined)
     throw new Error('the Dockerfile does not say how it runs Node');
-  return { args: [...args, ...more], env };
+  return { args: [...args, '--max-heap-size=259'], env };
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { markdownTable } from '../../scripts/generate/page.ts';
 import type { FirstSight } from './first-sight.ts';
 import { sum } from './clouds.ts';
 import type { Floor } from './floor.ts';
@@ -87,7 +88,7 @@ export function missingFigures(figures: Figures): string[] {
 /** Markdown table with a column for each size. */
 export function tableOf(all: readonly Measured[]): string {
   const figures = all.map(figuresOf);
-  const rows: [string, string, ...string[]][] = [
+  const rows = [
     ['start → all Ready', '1.5 × floor', ...figures.map(f => `${f.readySeconds} s`)],
     ['floor of that', '', ...figures.map((f, i) => `${f.floorSeconds} s (${floorsOf(all[i])})`)],
     ['start → all Ready, times the floor', '≤ 1.5', ...figures.map(f => String(f.readyToFloor))],
@@ -129,7 +130,7 @@ export function tableOf(all: readonly Measured[]): string {
     ],
   ];
   const head = ['', 'aim', ...figures.map(f => `${f.accounts.toLocaleString('en-US')} accounts`)];
-  return [head, head.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n');
+  return markdownTable(head, rows);
 }
 
 function bytesOf(bytes: number): string {
