@@ -29,6 +29,7 @@ export function beginCheck(
       which === 'candidate' ? access : ((account.status?.credential?.access ?? access) as typeof access),
     depth,
     ...(depth === 'recheck' && knownIds !== undefined && { knownIds }),
+    ...(depth === 'recheck' && { expiryKnown: account.status?.credential?.expiresAt !== undefined }),
   };
   const checking: NonNullable<AccountRecord['memory']['checking']> = { which, question };
   record.memory.checking = checking;

@@ -18,11 +18,17 @@ export interface Permissions {
 
 /** What a credential check found out. The last three are not definitive and never change `Connected`. */
 export type Outcome =
+  /**
+   * Every call that verdict, identity, permissions and expiry need was answered definitively. Where one of them failed
+   * (transport, 408, 429, 5xx, HTML), the whole check has that call's outcome: half an answer is none.
+   */
   | {
       kind: 'accepted';
+      /** Absent where the provider does not tell. */
       account?: AccountIdentity;
+      /** Absent where this check did not ask, or the provider cannot tell. */
       permissions?: Permissions;
-      /** Milliseconds since the epoch. `null`: known not to expire. Absent: could not be read this time. */
+      /** Milliseconds since the epoch. `null`: known not to expire. Absent: not asked for, or the provider cannot tell. */
       expiresAt?: number | null;
     }
   /** The provider refuses the credential: invalid, revoked or expired. */
@@ -36,8 +42,11 @@ export type Outcome =
   /** Refused offline, without a call. `check` names the failed check, `message` says what to do. */
   | { kind: 'malformed'; check: string; message: string }
   | { kind: 'throttled'; retryAfterMs?: number }
-  /** Transport fault, 5xx, maintenance, HTML, empty or truncated body. `cause` is a short stable code. */
-  | { kind: 'unreachable'; cause: string; retryAfterMs?: number }
+  /**
+   * Transport fault, 5xx, maintenance, HTML, empty or truncated body. `cause` is a short stable code; `host` names the
+   * host that failed where it is not the provider's API itself.
+   */
+  | { kind: 'unreachable'; cause: string; host?: string; retryAfterMs?: number }
   /** A complete answer that no row of the provider's table covers, or a redirect. */
   | { kind: 'unexpected'; detail: string };
 
@@ -53,10 +62,12 @@ export function isDefinitive(outcome: Outcome): outcome is DefinitiveOutcome {
 export interface CheckRequest {
   access: Access;
   /**
-   * `first`: verdict, identity, permissions and expiry, at most 4 calls. `recheck`: the verdict, and permissions
-   * where the verdict does not carry them.
+   * `first`: verdict, identity, permissions and expiry, at most 5 calls. `recheck`: the verdict, permissions where the
+   * verdict does not carry them, and what is not known yet of identity and expiry; never more calls than `first`.
    */
   depth: 'first' | 'recheck';
   /** Ids proven earlier for the same bytes; only with `recheck`. */
   knownIds?: string[];
+  /** The expiry of the same bytes is known from an earlier check; only with `recheck`. Else it is asked for again. */
+  expiryKnown?: boolean;
 }
