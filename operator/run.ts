@@ -85,6 +85,11 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
       metrics.watchFault(error.code);
       log.debug(errorFacts(error), 'watch was interrupted; resumed');
     },
+    onHealth({ metadata: { namespace, name }, spec, status = {} }, before) {
+      const { reason } = status.conditions?.find(({ type }) => type === 'Connected') ?? {};
+      const facts = { account: `${namespace}/${name}`, provider: spec.provider, before, reason };
+      log.info({ ...facts, health: status.health }, 'health of an account changed');
+    },
     onCheck({ provider, outcome, durationMs }) {
       metrics.checkEnded(provider, outcome, durationMs / 1_000);
       log.debug({ provider, outcome, durationMs }, 'credential checked');

@@ -8,6 +8,7 @@ export const GENERATORS = [
   'chart',
   'chart-readme',
   'types',
+  'proof-schema',
   'install',
   'fault-matrix',
   'configuration',

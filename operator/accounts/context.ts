@@ -33,8 +33,8 @@ export interface AccountRecord {
   accepted?: { question: string; credential: Credential };
   /** The name of the copy was looked up, so that a foreign Secret of that name is known. */
   lookedUp?: string;
-  /** When writing the copy is tried again, and how often it failed. */
-  publishRetry?: { attempts: number; notBefore: number };
+  /** When writing the copy is tried again, and how often it failed; planned at `since`. */
+  publishRetry?: { attempts: number; notBefore: number; since: number };
   /** Ends the check that is under way. */
   abort?: AbortController;
 }
@@ -59,6 +59,8 @@ export interface Context {
   records: Map<string, AccountRecord>;
   /** Whether a check may begin now: not once the work ends, nor when another process leads by now. */
   mayCheck: () => boolean;
+  /** The health of an account changed; for the log. */
+  onHealth?: (account: CloudAccount, before: string | undefined) => void;
   /** A check ended; for metrics and the log. */
   onCheck?: (check: { provider: ProviderName; outcome: Outcome['kind']; durationMs: number }) => void;
 }

@@ -26,7 +26,7 @@ const CATCH_UP_BACKOFF = { baseMs: 100, maxMs: 5_000 };
 /** What the controller is made of; the rest of its {@link Context} it makes itself. */
 export interface AccountsOptions extends Pick<
   Context,
-  'client' | 'checker' | 'providers' | 'events' | 'clock' | 'timing' | 'watchSecrets' | 'onCheck'
+  'client' | 'checker' | 'providers' | 'events' | 'clock' | 'timing' | 'watchSecrets' | 'onCheck' | 'onHealth'
 > {
   /** Namespaces to watch; absent: all. */
   namespaces?: readonly string[];
@@ -210,7 +210,7 @@ async function finishChecks({ records }: Context, lost: AbortSignal | undefined)
     if (memory.checking?.startedAt === undefined) abort?.abort();
   }
   const isUnderWay = ({ abort, memory, publishRetry }: AccountRecord): boolean =>
-    abort !== undefined || (memory.result !== undefined && publishRetry === undefined);
+    abort !== undefined || ((memory.result ?? memory.inHand) !== undefined && publishRetry === undefined);
   const deadline = performance.now() + FINISH_MS;
   while (performance.now() < deadline && !lost?.aborted && [...records.values()].some(isUnderWay)) {
     await new Promise(resolve => setTimeout(resolve, 10));

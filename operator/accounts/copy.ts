@@ -10,11 +10,13 @@ import {
   VERIFIED_SECRET_TYPE,
   VERSION,
 } from '../api/names.ts';
+import { PROOF_SCHEMA } from '../api/proof-schema.generated.ts';
 import type { CopyView, Proof } from '../domain/facts.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isAlreadyExists, isConflict, isInvalid, isNotFound } from '../kube/errors.ts';
 import type { KubeObject, ObjectInput, ObjectKey } from '../kube/resource.ts';
 import type { Credential, CredentialField, Provider } from '../providers/provider.ts';
+import { conform } from './conform.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import { LAST_APPLIED_ANNOTATION, SECRETS, type Secret } from './resources.ts';
 import { copyNameOf } from './spec.ts';
@@ -82,17 +84,16 @@ export function inspectCopy(
   };
 }
 
+/** Others can edit the annotation: what status could not hold is no proof. */
 function parseProof(text: string | undefined): Proof | undefined {
-  const value = parseObject(text) as Partial<Proof> | undefined;
-  const credential = value?.credential as Partial<Proof['credential']> | undefined;
-  const whole =
-    typeof credential?.verifiedAt === 'string' &&
-    typeof credential.hint === 'string' &&
-    typeof credential.access === 'string' &&
-    typeof credential.permissions === 'object' &&
-    typeof credential.source?.uid === 'string' &&
-    /^\d+$/.test(String(credential.source.resourceVersion));
-  return whole ? (value as Proof) : undefined;
+  const { account, credential } = (parseObject(text) ?? {}) as Record<keyof Proof, unknown>;
+  const proof = {
+    ...(account !== undefined && { account: conform(PROOF_SCHEMA.account, account) }),
+    credential: conform(PROOF_SCHEMA.credential, credential),
+  } as { [K in keyof Proof]: Proof[K] | undefined };
+  const isWhole = Object.values(proof).every(part => part !== undefined);
+  const isVersion = /^\d+$/.test(proof.credential?.source.resourceVersion ?? '');
+  return isWhole && isVersion ? (proof as Proof) : undefined;
 }
 
 function parseKeys(text: string | undefined): Record<string, string> {
@@ -166,7 +167,7 @@ export type CopyWrite = { written: Secret } | { changed: true };
 
 /**
  * Writes the copy: create, or PUT over exactly the revision that was seen (an old leader must not put older bytes
- * back; an apply would let a foreign key survive). Labels and annotations of others stay, such as a mirror's.
+ * back; an apply would let a foreign key survive). Labels, annotations and finalizers of others stay, such as a mirror's.
  * @param seen the Secret of that name, where there is one that may be overwritten
  */
 export async function writeCopy(
@@ -207,13 +208,14 @@ function keyFor({ metadata: { name, namespace } }: KubeObject): ObjectKey {
 }
 
 function over({ metadata }: Secret, copy: CopyInput): CopyInput {
-  const { uid, resourceVersion, labels, annotations } = metadata;
+  const { uid, resourceVersion, labels, annotations, finalizers } = metadata;
   return {
     ...copy,
     metadata: {
       ...copy.metadata,
       uid,
       resourceVersion,
+      ...(finalizers !== undefined && { finalizers }),
       labels: { ...labels, ...copy.metadata.labels },
       annotations: { ...foreign(annotations), ...copy.metadata.annotations },
     },

@@ -10,7 +10,8 @@ import type { SourceReading } from './source.ts';
 /** What was read during one turn; bytes go with it. */
 export interface Readings {
   source?: SourceReading;
-  copy?: CopyReading;
+  /** Copies by name; `absent`: the API server has none of that name. */
+  copies: Map<string, CopyReading | 'absent'>;
 }
 
 /** The Secret under the name of the copy: whether it is in the way, and what may be overwritten. */
@@ -85,40 +86,85 @@ function sourceView(
   return { state: 'unread', revision: { uid, resourceVersion } };
 }
 
+/** Names under which the copy may be: as it is recorded, then as it is wanted unless that name is somebody else's. */
+function copyNamesOf(account: CloudAccount, place: Place): string[] {
+  const recorded = account.status?.verifiedSecretRef?.name;
+  const wanted = copyNameOf(account);
+  const names = recorded === undefined ? [] : [recorded];
+  return recorded === wanted || place.taken ? names : [...names, wanted];
+}
+
+/**
+ * The next name to read before anything may be concluded about the copy. A cache may be behind, so what is recorded and
+ * not in it, or there as another version, is read by name from the API server.
+ */
+export function unreadCopyName(
+  context: Context,
+  account: CloudAccount,
+  readings: Readings,
+): string | undefined {
+  const { namespace } = account.metadata;
+  return copyNamesOf(account, placeOf(context, account)).find(name => {
+    const cached = context.copies.get(formatKey({ namespace, name }));
+    const read = readings.copies.get(name);
+    // Nothing is recorded, so nothing can be lost; the name was looked up at first sight.
+    if (read === undefined) return account.status?.verifiedSecretRef !== undefined || cached !== undefined;
+    const version = read === 'absent' ? undefined : read.secret.metadata.resourceVersion;
+    return cached?.metadata.resourceVersion !== version;
+  });
+}
+
+/** Of the copies that were read, the one whose proof may hold; else the first. */
+export function readCopyOf(
+  context: Context,
+  account: CloudAccount,
+  { memory: { published } }: AccountRecord,
+  readings: Readings,
+): CopyReading | undefined {
+  const ref = account.status?.verifiedSecretRef;
+  const place = placeOf(context, account);
+  const found = copyNamesOf(account, place).flatMap(name => {
+    const read = readings.copies.get(name);
+    if (read === undefined || read === 'absent') return [];
+    const isWanted = name === copyNameOf(account);
+    // Under the wanted name it may belong to a living other owner; under an old one it must be the recorded object.
+    const isUsable = isWanted ? !place.taken : read.secret.metadata.uid === ref?.uid;
+    return isUsable ? [read] : [];
+  });
+  const isPlausible = ({ view: { proof, fingerprint } }: CopyReading): boolean =>
+    proof !== undefined && fingerprint !== undefined && (published ?? fingerprint) === fingerprint;
+  return found.find(isPlausible) ?? found[0];
+}
+
 function copyView(
-  { copies }: Context,
+  context: Context,
   account: CloudAccount,
   record: AccountRecord,
   readings: Readings,
   place: Place,
 ): CopyView {
   const { status, metadata } = account;
-  const { copy } = readings;
+  const { published } = record.memory;
   const ref = status?.verifiedSecretRef;
+  const written = readings.copies.get(copyNameOf(account));
   // Written in this turn, and not in status yet; after a rename the recorded one is still there beside it.
-  const isCopyRecorded = copy !== undefined && isRecorded(copy.secret, ref);
-  const isPresent = copy?.secret.metadata.resourceVersion === place.present?.metadata.resourceVersion;
-  if (copy !== undefined && isPresent && copy.view.fingerprint === record.memory.published && !place.taken) {
-    if (!isCopyRecorded) return copy.view;
+  if (written !== undefined && written !== 'absent' && !place.taken && !isRecorded(written.secret, ref)) {
+    const isPresent = written.secret.metadata.resourceVersion === place.present?.metadata.resourceVersion;
+    if (isPresent && written.view.fingerprint === published) return written.view;
   }
-  const recordedAt = ref && copies.get(formatKey({ namespace: metadata.namespace, name: ref.name }));
+  const recordedAt = ref && context.copies.get(formatKey({ namespace: metadata.namespace, name: ref.name }));
   if (status?.credential !== undefined && recordedAt !== undefined && isRecorded(recordedAt, ref)) {
+    const read = ref && readings.copies.get(ref.name);
+    const view =
+      read !== undefined && read !== 'absent' && isRecorded(read.secret, ref) ? read.view : undefined;
     // As it was written, but by an operator with other fields: nothing that could be checked is in it.
-    if (isCopyRecorded && copy.view.fingerprint === undefined) return copy.view;
-    const { published } = record.memory;
-    const read = isCopyRecorded ? copy.view.layoutDiffers : undefined;
+    if (view !== undefined && view.fingerprint === undefined) return view;
     return {
       state: 'recorded',
       ...(published !== undefined && { fingerprint: published }),
-      ...(read !== undefined && { layoutDiffers: read }),
+      ...(view?.layoutDiffers !== undefined && { layoutDiffers: view.layoutDiffers }),
     };
   }
-  // Ours, but not as recorded: under the wanted name, or under the recorded one while a rename is under way.
-  const found = place.taken
-    ? undefined
-    : (place.present ?? (recordedAt?.metadata.uid === ref?.uid ? recordedAt : undefined));
-  if (found === undefined) return { state: 'absent' };
-  return copy?.secret.metadata.resourceVersion === found.metadata.resourceVersion
-    ? copy.view
-    : { state: 'unread' };
+  if (unreadCopyName(context, account, readings) !== undefined) return { state: 'unread' };
+  return readCopyOf(context, account, record, readings)?.view ?? { state: 'absent' };
 }

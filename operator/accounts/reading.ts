@@ -1,7 +1,7 @@
 import type { CloudAccount } from '../api/cloudaccount.generated.ts';
-import { formatKey } from '../kube/resource.ts';
-import { inspectCopy, isRecorded } from './copy.ts';
-import { placeOf, referenceOf } from './observe.ts';
+import { VERIFIED_SECRET_TYPE } from '../api/names.ts';
+import { type CopyReading, inspectCopy, isRecorded } from './copy.ts';
+import { placeOf, readCopyOf, referenceOf, unreadCopyName } from './observe.ts';
 import { inspectSource } from './source.ts';
 import { copyNameOf } from './spec.ts';
 import { fetchSecret, type Turn } from './turn.ts';
@@ -27,27 +27,31 @@ export async function takeSource(turn: Turn): Promise<void> {
   record.source = { reference: referenceOf(account), view: reading.view };
 }
 
-/** Reads the Secret that is, or may be, the copy. */
+/** Reads the next Secret that is, or may be, the copy. */
 export async function takeCopy(turn: Turn): Promise<void> {
+  const { context, account, readings } = turn;
+  const name = unreadCopyName(context, account, readings) ?? account.status?.verifiedSecretRef?.name;
+  if (name !== undefined) await readCopy(turn, name);
+}
+
+async function readCopy(turn: Turn, name: string): Promise<void> {
   const { context, account, provider, record, readings } = turn;
-  delete readings.copy;
-  const secret = await fetchSecret(turn, nameToRead(turn));
-  if (secret === undefined) return;
+  const secret = await fetchSecret(turn, name);
+  if (secret?.type !== VERIFIED_SECRET_TYPE) return void readings.copies.set(name, 'absent');
   const reading = inspectCopy(secret, account, provider, context.fingerprint);
-  readings.copy = reading;
+  readings.copies.set(name, reading);
   const { fingerprint } = reading.view;
   const isKnown = isRecorded(secret, account.status?.verifiedSecretRef);
   if (isKnown && fingerprint !== undefined) record.memory.published = fingerprint;
 }
 
-/** What is recorded, as long as it is just that; else what has the wanted name; else what is left of the recorded. */
-function nameToRead({ context, account }: Turn): string {
-  const ref = account.status?.verifiedSecretRef;
-  const { namespace } = account.metadata;
-  const atRef = ref && context.copies.get(formatKey({ namespace, name: ref.name }));
-  if (ref === undefined || atRef === undefined || atRef.metadata.uid !== ref.uid) return copyNameOf(account);
-  const isElsewhere = !isRecorded(atRef, ref) && placeOf(context, account).present !== undefined;
-  return isElsewhere ? copyNameOf(account) : ref.name;
+/** The copy that is in force, with its bytes; read where this turn did not yet. */
+export async function copyInForce(turn: Turn): Promise<CopyReading | undefined> {
+  const { context, account, record, readings } = turn;
+  const found = readCopyOf(context, account, record, readings);
+  if (found !== undefined) return found;
+  await takeCopy(turn);
+  return readCopyOf(context, account, record, readings);
 }
 
 /**

@@ -1,13 +1,18 @@
+import type { CloudAccount, CloudAccountStatus } from '../api/cloudaccount.generated.ts';
 import { condition } from '../domain/conditions.ts';
 import { decide } from '../domain/decide.ts';
 import type { Step } from '../domain/facts.ts';
 import { InvariantError } from '../domain/invariant.ts';
 import { postponedRecheckNote } from '../domain/messages.ts';
+import { isAhead } from '../domain/time.ts';
+import { unsupportedStatus } from '../domain/unsupported.ts';
 import type { ReconcileResult } from '../kube/controller.ts';
+import { isKubeError } from '../kube/errors.ts';
+import type { Provider } from '../providers/provider.ts';
 import { beginCheck } from './check.ts';
 import { type Context, recordOf } from './context.ts';
 import { observe, referenceOf } from './observe.ts';
-import { lookUpCopyName, lookUpUnwatched, takeCopy, takeSource } from './reading.ts';
+import { copyInForce, lookUpCopyName, lookUpUnwatched, takeCopy, takeSource } from './reading.ts';
 import { announce, type Turn } from './turn.ts';
 import { publish, sweep, writeStatus } from './writing.ts';
 
@@ -16,13 +21,18 @@ const MAX_STEPS = 25;
 
 /** Brings an account nearer to what it says. Decides from what is known, does one step, decides again. */
 export async function reconcileAccount(context: Context, key: string): Promise<ReconcileResult | void> {
-  const readings: Turn['readings'] = {};
+  const readings: Turn['readings'] = { copies: new Map() };
+  const before = context.accounts.get(key)?.status;
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const account = context.accounts.get(key);
     // Removal needs nothing of us: the copy goes with its owner, and no provider is asked.
     if (account === undefined || account.metadata.deletionTimestamp !== undefined) return;
-    const provider = context.providers[account.spec.provider];
     const record = recordOf(context, account.metadata.uid);
+    const provider = providerOf(context, account);
+    if (provider === undefined) {
+      if (await writeStatus({ context, account, record, readings }, unsupported(context, account))) return;
+      continue;
+    }
     const turn: Turn = { context, account, provider, record, readings };
     prepare(turn);
     if (steps === 0 && !context.watchSecrets) await lookUpUnwatched(turn);
@@ -42,15 +52,25 @@ export async function reconcileAccount(context: Context, key: string): Promise<R
         note: postponedRecheckNote(provider.name),
       });
     }
-    if (step.settled) {
-      delete record.memory.result;
-      delete record.accepted;
+    if (step.settled !== undefined) {
+      for (const slot of step.settled) delete record.memory[slot];
+      if (step.settled.includes('inHand')) delete record.accepted;
       continue;
     }
-    await sweep(turn);
+    await sweep(turn, before);
     return wakeUp(turn, step);
   }
   throw new InvariantError(`no end after ${MAX_STEPS} steps`);
+}
+
+/** Undefined where the CRD knows more providers than this operator, as after a rollback. */
+function providerOf({ providers }: Context, { spec }: CloudAccount): Provider | undefined {
+  return Object.hasOwn(providers, spec.provider) ? providers[spec.provider] : undefined;
+}
+
+function unsupported({ clock }: Context, { metadata, spec, status = {} }: CloudAccount): CloudAccountStatus {
+  const { generation } = metadata;
+  return unsupportedStatus(status, { now: clock.now(), generation, provider: spec.provider });
 }
 
 /** Drops what is void by now: readings of a Secret that is no longer referred to, and a waiting time that is over. */
@@ -60,7 +80,8 @@ function prepare({ context, account, record, readings }: Turn): void {
     delete readings.source;
   }
   const { publishRetry } = record;
-  if (publishRetry !== undefined && context.clock.now() >= publishRetry.notBefore)
+  const now = context.clock.now();
+  if (publishRetry !== undefined && (now >= publishRetry.notBefore || isAhead(publishRetry.since, now)))
     delete record.memory.notWritable;
 }
 
@@ -73,27 +94,49 @@ async function perform(turn: Turn, step: Exclude<Step, { do: 'done' }>): Promise
       return takeCopy(turn);
     case 'publish': {
       const { accepted, memory } = record;
-      if (accepted?.question === memory.result?.question && accepted)
+      if (accepted?.question === memory.inHand?.question && accepted)
         return publish(turn, step.proof, accepted.credential);
       // The bytes of this verdict are not at hand any more: ask again.
-      delete memory.result;
+      delete memory.inHand;
       return;
     }
-    case 'relocate':
-      if (readings.copy === undefined) await takeCopy(turn);
-      if (readings.copy?.credential !== undefined) await publish(turn, step.proof, readings.copy.credential);
+    case 'relocate': {
+      const copy = await copyInForce(turn);
+      if (copy?.credential !== undefined) await publish(turn, step.proof, copy.credential);
       return;
+    }
+    case 'restore': {
+      if (readings.source?.credential === undefined) await takeSource(turn);
+      const { credential, view } = readings.source ?? {};
+      // Changed while it was read: decide again.
+      if (credential === undefined || view?.state !== 'read' || view.fingerprint !== step.fingerprint) return;
+      return publish(turn, step.proof, credential);
+    }
     case 'check':
-      if (step.status !== undefined && !(await writeStatus(turn, step.status))) return;
+      if (!(await showFirst(turn, step.status))) return;
       return startCheck(turn, step);
+  }
+}
+
+/**
+ * Writes the status that shall stand while a check is made. Where that is denied the check is made all the same: its
+ * verdict waits in memory.
+ * @returns false when somebody else wrote the account: decide again
+ */
+async function showFirst(turn: Turn, status: CloudAccountStatus | undefined): Promise<boolean> {
+  if (status === undefined) return true;
+  try {
+    return await writeStatus(turn, status);
+  } catch (error) {
+    if (!isKubeError(error) || error.code !== 'KUBE_HTTP') throw error;
+    return true;
   }
 }
 
 async function startCheck(turn: Turn, step: Extract<Step, { do: 'check' }>): Promise<void> {
   const { context, account, record, readings } = turn;
   if (step.which === 'candidate' && readings.source?.credential === undefined) await takeSource(turn);
-  if (step.which === 'inForce' && readings.copy?.credential === undefined) await takeCopy(turn);
-  const { credential, view } = (step.which === 'candidate' ? readings.source : readings.copy) ?? {};
+  const { credential, view } = (step.which === 'candidate' ? readings.source : await copyInForce(turn)) ?? {};
   const fingerprint = view !== undefined && 'fingerprint' in view ? view.fingerprint : undefined;
   // Changed while it was read: decide again.
   if (credential === undefined || fingerprint === undefined || !step.question.startsWith(fingerprint)) return;

@@ -67,5 +67,7 @@ export type AccountReason =
   | 'VerifiedSecretNotWritable'
   | 'VerifiedSecretConflict'
   | 'Suspended'
+  // the operator is older than the CRD
+  | 'ProviderNotSupported'
   // of the condition CredentialExpiring
   | 'ExpiresSoon';

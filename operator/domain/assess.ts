@@ -31,11 +31,34 @@ export function settleCopy(facts: Facts, draft: Draft): Step | undefined {
     case 'read': {
       const trust = trusted(facts, copy);
       if (trust === 'needsSource') return { do: 'readSource' };
-      if (trust === undefined) loseCredential(draft);
-      else adopt(facts, draft, trust, copy.ref);
-      return undefined;
+      if (trust !== undefined) {
+        adopt(facts, draft, trust, copy.ref);
+        return undefined;
+      }
+      const restored = restoration(facts, draft);
+      if (restored === undefined) loseCredential(draft);
+      return restored;
     }
   }
+}
+
+/**
+ * Somebody changed the copy. Where the source still holds the bytes that were verified, they are put back without a
+ * call, also while the provider is down; else nothing is in force.
+ */
+function restoration({ source, memory, nameTaken }: Facts, { status }: Draft): Step | undefined {
+  const { account, credential } = status;
+  if (credential === undefined || nameTaken || memory.notWritable || memory.inHand) return undefined;
+  if (source.state === 'unread') return { do: 'readSource' };
+  if (source.state !== 'read') return undefined;
+  const { fingerprint, revision } = source;
+  const isVerified =
+    memory.published === undefined
+      ? sameRevision(revision, credential.source)
+      : memory.published === fingerprint;
+  return isVerified
+    ? { do: 'restore', proof: { ...(account && { account }), credential }, fingerprint }
+    : undefined;
 }
 
 /**

@@ -67,3 +67,68 @@ describe('a wall clock that was set back by a year', () => {
     expect(checksAllowedFrom(START, hour, day)).toBe(0);
   });
 });
+
+describe('a wall clock that ran an hour ahead and was set right', () => {
+  function ahead(): World {
+    const world = connected();
+    world.jump(-HOUR);
+    return world;
+  }
+
+  test('lets another access be judged and published once', () => {
+    const world = ahead();
+    world.change({ access: 'ReadOnly' });
+    world.advance(MINUTE);
+    expect(world.status().credential?.access).toBe('ReadOnly');
+    expect(world.history.published).toHaveLength(2);
+  });
+
+  test('leaves no hint of the credential before', () => {
+    const world = ahead();
+    world.putSecret('good-b');
+    world.advance(MINUTE);
+    expect(world.status().credential?.hint).toBe('••••good-b');
+    expect(world.history.published).toHaveLength(2);
+  });
+
+  test('shows no time that is to come', () => {
+    const world = ahead();
+    world.request('now');
+    world.advance(MINUTE);
+    const { lastCheckTime = '', credential } = world.status();
+    expect(Date.parse(lastCheckTime)).toBeLessThanOrEqual(world.now());
+    expect(Date.parse(credential?.verifiedAt ?? '')).toBeLessThanOrEqual(world.now());
+  });
+
+  test('does not hold a confirmation up', () => {
+    const world = connected();
+    world.provider(() => ({ kind: 'rejected' }));
+    world.request('now');
+    world.advance(MINUTE);
+    world.jump(-HOUR);
+    world.advance(20 * MINUTE);
+    expect(world.status().health).toBe('NeedsAttention');
+  });
+
+  test('does not hold up what was not answered, and tells of the next outage', () => {
+    const world = connected();
+    world.provider(() => ({ kind: 'throttled' }));
+    world.request('now');
+    world.advance(30 * MINUTE);
+    world.jump(-HOUR);
+    world.provider(() => ({ kind: 'unreachable', cause: 'DnsFailure' }));
+    world.advance(2 * HOUR);
+    expect(world.status().lastAttempt?.reason).toBe('ProviderUnreachable');
+    world.provider(plainProvider);
+    world.advance(HOUR);
+    expect(world.status().lastAttempt).toBeUndefined();
+  });
+
+  test('does not lengthen the window of refusals', () => {
+    const world = createWorld({ secret: 'bad-a' });
+    world.advance(SECOND);
+    world.jump(-HOUR);
+    world.change({});
+    expect(Date.parse(world.status().refusals?.since ?? '')).toBeLessThanOrEqual(world.now());
+  });
+});

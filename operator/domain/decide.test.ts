@@ -91,7 +91,7 @@ test('a streak that was counted under longer --confirm-after ends with the next 
       },
     }),
   );
-  expect(step).toMatchObject({ do: 'done', status: { health: 'NeedsAttention' }, settled: true });
+  expect(step).toMatchObject({ do: 'done', status: { health: 'NeedsAttention' }, settled: ['result'] });
 });
 
 test('an acceptance without a hint is a fault of the caller and publishes nothing', () => {
@@ -100,7 +100,7 @@ test('an acceptance without a hint is a fault of the caller and publishes nothin
     memory: {
       refusals: [],
       retries: {},
-      result: { which: 'candidate', question: 'f ReadWrite ', outcome: accepted(), at: START },
+      inHand: { which: 'candidate', question: 'f ReadWrite ', outcome: accepted(), at: START },
     },
   });
   expect(() => decide(broken)).toThrow('has a source');
@@ -110,6 +110,45 @@ test('a name that was just found taken is waited for', () => {
   const source = { state: 'read', revision: REVISION, fingerprint: 'f' } as const;
   const step = decide(facts({ source, nameTaken: true }));
   expect(step).toMatchObject({ do: 'done', wakeAt: START + 30 * SECOND });
+});
+
+describe('a copy that another process published, with the same hint as the credential before', () => {
+  const renewed = (resourceVersion: string, verifiedAt: number): Proof => ({
+    credential: {
+      ...PROOF.credential,
+      verifiedAt: toTimestamp(verifiedAt),
+      expiresAt: toTimestamp(START + 300 * DAY),
+      source: { uid: 's', resourceVersion },
+    },
+  });
+
+  test.each([
+    ['of a later revision of the Secret, under a clock that is behind', '3', START - MINUTE, true],
+    ['of an earlier revision, under a clock that is ahead', '1', START + MINUTE, false],
+    ['of the same revision, verified later', '2', START + SECOND, true],
+    ['of the same revision, verified earlier', '2', START - SECOND, false],
+  ])('%s', (_name, resourceVersion, verifiedAt, isAdopted) => {
+    const proof = renewed(resourceVersion, verifiedAt);
+    const credential = { ...PROOF.credential, source: { uid: 's', resourceVersion: '2' } };
+    const step = decide(
+      facts({
+        now: START + 2 * MINUTE,
+        status: { ...IN_FORCE, credential },
+        source: { state: 'read', revision: proof.credential.source, fingerprint: 'f' },
+        copy: {
+          state: 'read',
+          ref: { name: 'copy', uid: 'c', resourceVersion: '9' },
+          fingerprint: 'f',
+          proof,
+          layoutDiffers: false,
+          writtenByUs: true,
+        },
+      }),
+    );
+    expect(step).toMatchObject({ do: 'done', status: { verifiedSecretRef: { resourceVersion: '9' } } });
+    const { expiresAt } = (step.do === 'done' && step.status?.credential) || {};
+    expect(expiresAt !== undefined).toBe(isAdopted);
+  });
 });
 
 describe('an edited proof', () => {

@@ -8,12 +8,12 @@ import {
   expiryWarningAt,
   withConditions,
 } from './conditions.ts';
-import type { Facts, Memory, Step } from './facts.ts';
+import type { Facts, Memory, Result, Step } from './facts.ts';
 import { connectedVerdict, type Draft, draftOf, foldCandidate, foldInForce, markHandled } from './fold.ts';
 import { InvariantError } from './invariant.ts';
-import { postponedMessage, REFUSED_REASONS, staticMessage } from './messages.ts';
+import { notWritableMessage, postponedMessage, REFUSED_REASONS, staticMessage } from './messages.ts';
 import { checksAllowedFrom, nextCheckAt, refusalsInWindow } from './schedule.ts';
-import { DAY, fromTimestamp, isBeyond, SECOND, toTimestamp } from './time.ts';
+import { DAY, fromTimestamp, isAhead, isBeyond, SECOND, toTimestamp } from './time.ts';
 
 /** A re-created account meets its old copy until it is collected. */
 const CONFLICT_GRACE = 30 * SECOND;
@@ -61,8 +61,11 @@ function moveCopy({ copy, status, wanted, generation }: Facts, draft: Draft): St
   const layoutDiffers = 'layoutDiffers' in copy ? copy.layoutDiffers : undefined;
   const { verifiedSecretRef: ref, account, credential } = draft.status;
   if (ref?.name === wanted.copyName && layoutDiffers !== true) {
-    const unknown = layoutDiffers === undefined && status.observedGeneration !== generation;
-    return unknown ? { do: 'readCopy' } : undefined;
+    // A write that was denied is not done because status was written meanwhile.
+    const mayDiffer =
+      status.observedGeneration !== generation ||
+      condition(status, 'Ready')?.reason === 'VerifiedSecretNotWritable';
+    return layoutDiffers === undefined && mayDiffer ? { do: 'readCopy' } : undefined;
   }
   if (credential === undefined) throw new InvariantError('what is in force has a credential record');
   return { do: 'relocate', proof: { ...(account && { account }), credential } };
@@ -70,12 +73,14 @@ function moveCopy({ copy, status, wanted, generation }: Facts, draft: Draft): St
 
 /** No calls; a check that was under way only counts. Requests wait. */
 function suspended(facts: Facts, draft: Draft): Step {
-  const { result } = facts.memory;
+  const { result, inHand } = facts.memory;
   if (result?.which === 'inForce')
     foldInForce(facts, draft, result, isCurrent(facts, draft, result.question));
   if (result?.which === 'candidate') foldCandidate(facts, draft, result, false);
+  if (inHand !== undefined) foldCandidate(facts, draft, inHand, false);
   const because = { reason: 'Suspended' as const, message: staticMessage('Suspended', facts.help) };
-  return finish(facts, draft, { suspended: because, settled: result !== undefined });
+  const settled = (['result', 'inHand'] as const).filter(slot => facts.memory[slot] !== undefined);
+  return finish(facts, draft, { suspended: because, settled });
 }
 
 function isCurrent({ memory }: Facts, draft: Draft, fingerprint: string): boolean {
@@ -87,16 +92,26 @@ function isCurrent({ memory }: Facts, draft: Draft, fingerprint: string): boolea
  * An accepted candidate is published first; where its copy cannot be written, the verdict waits.
  */
 function settleResult(facts: Facts, draft: Draft, candidate: Candidate): Step | undefined {
-  const { result } = facts.memory;
-  if (result === undefined) return undefined;
-  if (result.which === 'inForce') {
-    foldInForce(facts, draft, result, isCurrent(facts, draft, result.question));
-    return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: true });
+  const { result, inHand } = facts.memory;
+  if (result !== undefined) {
+    if (result.which === 'inForce')
+      foldInForce(facts, draft, result, isCurrent(facts, draft, result.question));
+    else foldCandidate(facts, draft, result, isAsked(candidate, result));
+    return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: ['result'] });
   }
-  const current = 'question' in candidate && candidate.question === result.question;
-  const proof = foldCandidate(facts, draft, result, current);
+  if (inHand === undefined) return undefined;
+  const proof = foldCandidate(facts, draft, inHand, isAsked(candidate, inHand) && !isStale(facts, inHand));
   if (proof !== undefined) return mustWait(facts) ? undefined : { do: 'publish', proof };
-  return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: true });
+  return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: ['inHand'] });
+}
+
+function isAsked(candidate: Candidate, { question }: Result): boolean {
+  return 'question' in candidate && candidate.question === question;
+}
+
+/** An acceptance that could not be published for so long would be checked again by now if it had been. */
+function isStale({ now, wanted }: Facts, { at }: Result): boolean {
+  return now >= at + wanted.intervalMs;
 }
 
 /**
@@ -104,7 +119,7 @@ function settleResult(facts: Facts, draft: Draft, candidate: Candidate): Step | 
  * that were replaced meanwhile.
  */
 function mustWait({ memory, nameTaken }: Facts): boolean {
-  return nameTaken || memory.notWritable === true || memory.checking !== undefined;
+  return nameTaken || memory.notWritable !== undefined || memory.checking !== undefined;
 }
 
 /** Chooses the check that is due, or when the next one will be. */
@@ -151,8 +166,10 @@ function nextCheck(facts: Facts, draft: Draft, candidate: Candidate): Step {
 }
 
 /** A candidate that the provider can be asked about, and whose acceptance could be published. */
-function isAskable({ nameTaken, memory }: Facts, { state }: Candidate): boolean {
-  return (state === 'open' || state === 'refused') && !nameTaken && !memory.notWritable;
+function isAskable({ nameTaken, memory }: Facts, candidate: Candidate): boolean {
+  if (memory.inHand !== undefined && isAsked(candidate, memory.inHand)) return false;
+  const isJudgeable = candidate.state === 'open' || candidate.state === 'refused';
+  return isJudgeable && !nameTaken && !memory.notWritable;
 }
 
 function isRequested({ recheck }: Facts, { status }: Draft): boolean {
@@ -227,7 +244,8 @@ function pendingRetry(
 ): number | undefined {
   const retry = memory.retries[which];
   if (retry === undefined || retry.question !== question) return undefined;
-  return isBeyond(retry.notBefore, now) ? now : retry.notBefore;
+  // The clock was set back since it was planned.
+  return isAhead(retry.since, now) ? now : retry.notBefore;
 }
 
 /** What stands between what is asked for and what is in force, for the conditions. */
@@ -246,7 +264,7 @@ function blockerOf(facts: Facts, draft: Draft, candidate: Candidate): Blocker | 
     return {
       ...open,
       reason: 'VerifiedSecretNotWritable',
-      message: staticMessage('VerifiedSecretNotWritable', help),
+      message: notWritableMessage(memory.notWritable.detail, help),
     };
   }
   if (candidate.state === 'none') return undefined;
@@ -310,14 +328,14 @@ function render(facts: Facts, draft: Draft, { blocker, suspended }: Rendering): 
 interface Ending extends Rendering {
   times?: number[];
   postponed?: boolean;
-  settled?: boolean;
+  settled?: readonly ('result' | 'inHand')[];
 }
 
 /** Ends the turn: what to write, and when to look again. */
 function finish(
   facts: Facts,
   draft: Draft,
-  { times = [], postponed = false, settled = false, ...rendering }: Ending,
+  { times = [], postponed = false, settled = [], ...rendering }: Ending,
 ): Step {
   const { now, memory, nameTaken } = facts;
   const status = render(facts, draft, rendering);
@@ -336,7 +354,7 @@ function finish(
     do: 'done',
     status,
     ...(wake.length > 0 && { wakeAt: Math.min(...wake) }),
-    ...(settled && { settled: true as const }),
+    ...(settled.length > 0 && { settled }),
     ...(postponed && { postponedRecheck: true as const }),
   };
 }

@@ -33,6 +33,7 @@ export type SourceView =
 
 /** The verified copy as far as it is known. */
 export type CopyView =
+  /** Nothing is recorded; or what is recorded was read by name from the API server and is not there. */
   | { state: 'absent' }
   /** Exactly as `status.verifiedSecretRef` says. The fingerprint where this process wrote or read it. */
   | { state: 'recorded'; fingerprint?: string; layoutDiffers?: boolean }
@@ -79,19 +80,24 @@ export interface Result {
 /** What the process remembers of an account; lost with the process. */
 export interface Memory {
   checking?: { which: Result['which']; question: string; startedAt?: number };
+  /** The last check that ended, until it stands in status. Never an accepted candidate. */
   result?: Result;
+  /** The accepted candidate, until it is published: other checks may end meanwhile. */
+  inHand?: Result;
   /** The refused question, so that a touched annotation of its Secret costs no call. */
   refused?: string;
-  /** Questions whose last answer was not definitive, and when they are asked again. */
-  retries: Partial<Record<Result['which'], { question: string; attempts: number; notBefore: number }>>;
+  /** Questions whose last answer was not definitive, and when they are asked again; planned at `since`. */
+  retries: Partial<
+    Record<Result['which'], { question: string; attempts: number; notBefore: number; since: number }>
+  >;
   /** Times of refusals of the last hour, ascending. */
   refusals: readonly number[];
   /** The round in which the candidate was already asked. */
   askedInRound?: string;
   /** Fingerprint of the bytes last written to, or found proven in, the copy. */
   published?: string;
-  /** The copy of an accepted candidate could not be written; the verdict waits in `result`. */
-  notWritable?: true;
+  /** The copy could not be written, in the API server's words where they may be shown; it is tried again later. */
+  notWritable?: { detail?: string };
   /** Since when the copy's name is seen taken. */
   conflictSince?: number;
   /** Overdue checks wait until then after a start. */
@@ -132,15 +138,23 @@ export type Step =
       round?: string;
       status?: CloudAccountStatus;
     }
-  /** Write the accepted candidate of `memory.result` into the copy, with this proof. */
+  /** Write the accepted candidate of `memory.inHand` into the copy, with this proof. */
   | { do: 'publish'; proof: Proof }
   /** Write the bytes in force under the wanted name and keys. */
   | { do: 'relocate'; proof: Proof }
+  /** Somebody changed the bytes of the copy: write those of the source, which are the verified ones. */
+  | { do: 'restore'; proof: Proof; fingerprint: string }
   /**
-   * Write `status` where given and different. `settled`: the result in memory stands in that status, so forget it
+   * Write `status` where given and different. `settled`: these verdicts in memory stand in that status, so forget them
    * and decide again; else at `wakeAt` (milliseconds since the epoch) or when something changes.
    */
-  | { do: 'done'; status?: CloudAccountStatus; wakeAt?: number; settled?: true; postponedRecheck?: true };
+  | {
+      do: 'done';
+      status?: CloudAccountStatus;
+      wakeAt?: number;
+      settled?: readonly ('result' | 'inHand')[];
+      postponedRecheck?: true;
+    };
 
 /** What a candidate is judged for: other bytes, other access or another pin is another question. */
 export function questionOf(fingerprint: string, { access, accountID }: Wanted): string {

@@ -8,7 +8,7 @@ import type {
 import type { AccountReason } from '../api/names.ts';
 import { type Because, type Blocker, condition, expiryOf } from './conditions.ts';
 import type { Facts, Memory, Proof, Result, Verdict } from './facts.ts';
-import { compareAccounts } from './identity.ts';
+import { compareAccounts, mergeAccounts } from './identity.ts';
 import { InvariantError } from './invariant.ts';
 import {
   attemptReason,
@@ -22,7 +22,7 @@ import {
 } from './messages.ts';
 import { type AccountIdentity, isDefinitive, type Outcome } from './outcome.ts';
 import { backoff, countRefusal, nextCheckAt, retryRefusedAt } from './schedule.ts';
-import { DAY, fromTimestamp, HOUR, isBeyond, MINUTE, toTimestamp } from './time.ts';
+import { DAY, fromTimestamp, HOUR, isAhead, isBeyond, MINUTE, toTimestamp } from './time.ts';
 
 /** Status in the making, with what its conditions are computed from. Never shared, so it may be changed. */
 export interface Draft {
@@ -43,10 +43,9 @@ const EXPIRY_TOLERANCE = 5 * MINUTE;
 
 /** The draft that stands for the status as it is. */
 export function draftOf({ status, now }: Facts): Draft {
-  const draft = structuredClone(status);
+  const draft = withoutFuture(structuredClone(status), now);
   const streakSince = fromTimestamp(draft.confirming?.since);
-  if (streakSince !== undefined && (now >= streakSince + STREAK_LIFE || isBeyond(streakSince, now)))
-    delete draft.confirming;
+  if (streakSince !== undefined && now >= streakSince + STREAK_LIFE) delete draft.confirming;
   const connected = condition(status, 'Connected');
   const blocked = condition(status, 'Stalled');
   return {
@@ -59,6 +58,22 @@ export function draftOf({ status, now }: Facts): Draft {
       status.candidate &&
       because({ reason: status.candidate.reason, message: causeIn(blocked.message) }),
   };
+}
+
+/**
+ * Times of the past that lie ahead were written under a wrong clock, and count as now: else what is counted from them
+ * would wait until the clock gets there. A streak that began more than a day ahead is of an unknown age, so it is void.
+ */
+function withoutFuture(status: CloudAccountStatus, now: number): CloudAccountStatus {
+  const { credential, confirming, refusals, lastAttempt } = status;
+  const past = (text: string): string => (isAhead(Date.parse(text), now) ? toTimestamp(now) : text);
+  if (isBeyond(fromTimestamp(confirming?.since) ?? now, now)) delete status.confirming;
+  else if (confirming !== undefined) confirming.since = past(confirming.since);
+  if (credential !== undefined) credential.verifiedAt = past(credential.verifiedAt);
+  if (refusals !== undefined) refusals.since = past(refusals.since);
+  if (lastAttempt !== undefined) lastAttempt.time = past(lastAttempt.time);
+  if (status.lastCheckTime !== undefined) status.lastCheckTime = past(status.lastCheckTime);
+  return status;
 }
 
 function because({ reason, message }: { reason: string; message: string }): Because {
@@ -81,12 +96,12 @@ export function loseCredential(draft: Draft): void {
 export function adopt(facts: Facts, draft: Draft, proof: Proof, ref: VerifiedSecretRef): void {
   const { status } = draft;
   const { account, credential } = proof;
-  const { published, result } = facts.memory;
+  const { published, inHand } = facts.memory;
   draft.inForce = true;
   status.verifiedSecretRef = ref;
   // Bytes that this process knows, and no verdict in hand: an annotation that says more was edited.
-  const isSettled = published !== undefined && result === undefined && status.credential !== undefined;
-  if (isSettled || !isNewer(proof, status)) return;
+  const isSettled = published !== undefined && inHand === undefined && status.credential !== undefined;
+  if (isSettled || !isNewer(proof, status, facts.now)) return;
   const comparison = compareAccounts(status.account?.ids ?? [], account, undefined);
   status.credential = structuredClone(credential);
   if (account === undefined) delete status.account;
@@ -95,21 +110,28 @@ export function adopt(facts: Facts, draft: Draft, proof: Proof, ref: VerifiedSec
   delete status.lastAttempt;
   draft.refused = false;
   draft.verdict = verified(facts, draft, comparison.kind === 'notComparable');
-  // An annotation can be edited: a time that is none, or to come, would keep checks away or status from being written.
-  const verifiedAt = Math.min(fromTimestamp(credential.verifiedAt) ?? facts.now, facts.now);
+  // An annotation can be edited: a time to come would keep checks away.
+  const verifiedAt = Math.min(Date.parse(credential.verifiedAt), facts.now);
   status.credential.verifiedAt = toTimestamp(verifiedAt);
   scheduleNext(facts, draft, verifiedAt);
 }
 
-/** Times have whole seconds, so within one another answer is told by what it was about. */
-function isNewer({ account, credential }: Proof, status: CloudAccountStatus): boolean {
+/**
+ * Whether the proof speaks of another credential than status does, or of a later verdict on the same. First by what it
+ * is about, and only then by time: a verdict that was written under a clock that ran ahead is not the later one.
+ */
+function isNewer({ account, credential }: Proof, status: CloudAccountStatus, now: number): boolean {
   const known = status.credential;
   if (known === undefined) return true;
-  const { verifiedAt, access, hint, source } = credential;
-  if (verifiedAt !== known.verifiedAt) return verifiedAt > known.verifiedAt;
-  if (status.lastCheckTime !== undefined && status.lastCheckTime > verifiedAt) return false;
-  if (access !== known.access || hint !== known.hint || account?.id !== status.account?.id) return true;
-  return BigInt(source.resourceVersion) > BigInt(known.source.resourceVersion);
+  const { access, hint, source, verifiedAt } = credential;
+  const knownIds = status.account?.ids ?? [];
+  // Later checks of the same bytes may have learnt more of the account.
+  const isSameAccount = (account?.ids ?? []).every(id => knownIds.includes(id));
+  if (access !== known.access || hint !== known.hint || !isSameAccount) return true;
+  if (source.uid === known.source.uid && source.resourceVersion !== known.source.resourceVersion)
+    return BigInt(source.resourceVersion) > BigInt(known.source.resourceVersion);
+  const at = (text: string): number => Math.min(Date.parse(text), now);
+  return at(verifiedAt) > at(known.verifiedAt);
 }
 
 function verified({ help, noIdentity }: Facts, { status }: Draft, notComparable: boolean): Because {
@@ -147,7 +169,8 @@ export function foldInForce(facts: Facts, draft: Draft, result: Result, current:
     credential.verifiedAt = toTimestamp(at);
     if (outcome.permissions !== undefined) credential.permissions = outcome.permissions;
     keepExpiry(credential, outcome.expiresAt);
-    if (outcome.account !== undefined) draft.status.account ??= accountStatus(outcome.account);
+    if (outcome.account !== undefined)
+      draft.status.account = accountStatus(mergeAccounts(draft.status.account, outcome.account));
     if (draft.refused || draft.verdict?.reason === 'ConfirmingRejection')
       draft.verdict = verified(facts, draft, false);
     draft.refused = false;
@@ -242,7 +265,7 @@ export function refuseCandidate(draft: Draft, cause: Because, about: Omit<Candid
 }
 
 function proofOf(
-  { wanted }: Facts,
+  { wanted, now }: Facts,
   { at, hint }: Result,
   { account, permissions, expiresAt }: Extract<Outcome, { kind: 'accepted' }>,
   source: SecretRevision | undefined,
@@ -253,7 +276,7 @@ function proofOf(
     ...(account && { account: accountStatus(account) }),
     credential: {
       hint,
-      verifiedAt: toTimestamp(at),
+      verifiedAt: toTimestamp(Math.min(at, now)),
       ...(typeof expiresAt === 'number' && { expiresAt: toTimestamp(expiresAt) }),
       access: wanted.access,
       permissions: permissions ?? { state: 'Unknown', missing: [] },
@@ -329,14 +352,19 @@ export function judge(outcome: Outcome, knownIds: readonly string[], pin: string
  */
 export function remember(memory: Memory, result: Result, random: number): Memory {
   const { outcome, question, at, which, round } = result;
-  const next: Memory = { ...memory, result, retries: { ...memory.retries } };
+  const isInHand = which === 'candidate' && outcome.kind === 'accepted';
+  const next: Memory = {
+    ...memory,
+    ...(isInHand ? { inHand: result } : { result }),
+    retries: { ...memory.retries },
+  };
   delete next.checking;
   if (which === 'candidate' && round !== undefined) next.askedInRound = round;
   if (!isDefinitiveVerdict(outcome)) {
     const before = memory.retries[which];
     const attempts = before?.question === question ? before.attempts + 1 : 1;
     const floor = 'retryAfterMs' in outcome ? outcome.retryAfterMs : undefined;
-    next.retries[which] = { question, attempts, notBefore: at + backoff(attempts, random, floor) };
+    next.retries[which] = { question, attempts, notBefore: at + backoff(attempts, random, floor), since: at };
     return next;
   }
   delete next.retries[which];

@@ -6,6 +6,7 @@ import {
   expiringMessage,
   type Help,
   invalidSecretMessage,
+  notWritableMessage,
   postponedMessage,
   postponedRecheckNote,
   refusalMessage,
@@ -46,6 +47,7 @@ const REASONS: Record<AccountReason, true> = {
   VerifiedSecretNotWritable: true,
   VerifiedSecretConflict: true,
   Suspended: true,
+  ProviderNotSupported: true,
   ExpiresSoon: true,
 };
 
@@ -115,4 +117,12 @@ describe('messages', () => {
     expect(expiringMessage('2026-01-02T00:00:00Z', HELP)).toContain('2026-01-02T00:00:00Z');
     expect(postponedRecheckNote('Linode')).toContain('Linode');
   });
+});
+
+test('a copy that cannot be written is told in the words of the API server, where they may be shown', () => {
+  const plain = notWritableMessage(undefined, HELP);
+  expect(plain).toBe(staticMessage('VerifiedSecretNotWritable', HELP));
+  expect(notWritableMessage('exceeded quota: full', HELP)).toBe(
+    `${plain} The API server says: exceeded quota: full`,
+  );
 });

@@ -160,11 +160,13 @@ export function staticMessage(reason: AccountReason, help: Help): string {
     case 'UnexpectedAnswer':
       return `${provider} gave an answer that says nothing about the credential. Nothing is concluded from that; it is asked again by itself.`;
     case 'VerifiedSecretNotWritable':
-      return `${provider} accepted the credential, but the verified copy "${help.copyName}" cannot be written (quota, rights, or annotations that leave no room). Writing is tried again by itself.`;
+      return `${provider} accepted the credential, but the verified copy "${help.copyName}" cannot be written (quota, rights, an admission webhook, or annotations that leave no room). Writing is tried again by itself.`;
     case 'VerifiedSecretConflict':
       return `The name "${help.copyName}" of the verified copy is taken by another Secret. Remove that Secret, or choose another spec.verifiedSecret.name.`;
     case 'Suspended':
       return 'Checks are suspended by spec.suspend.';
+    case 'ProviderNotSupported':
+      return `This version of the operator does not support the provider ${provider}, so nothing is checked; a verified copy stays in use. Install a version of the operator that does.`;
     case 'CheckPostponed':
       return `Too many checks of this account were refused by ${provider}; further checks wait.`;
     // The facts of these are in the verdict; without it, what is left to say is where to look.
@@ -178,6 +180,12 @@ export function staticMessage(reason: AccountReason, help: Help): string {
     case 'ExpiresSoon':
       return `The credential in Secret "${help.secretName}" needs attention; look into it at ${consolePage(help)}.`;
   }
+}
+
+/** The copy cannot be written. @param detail the API server's words, where they may be shown */
+export function notWritableMessage(detail: string | undefined, help: Help): string {
+  const message = staticMessage('VerifiedSecretNotWritable', help);
+  return detail === undefined ? message : `${message} The API server says: ${detail}`;
 }
 
 /** The check of new bytes waits for a cap on refusals. */

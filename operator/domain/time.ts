@@ -29,6 +29,14 @@ export function parseDuration(text: string): number | undefined {
 }
 
 /**
+ * Whether a time of the past lies ahead: it was written under a clock that ran ahead and was set right since. The clocks
+ * of two replicas may differ by seconds, which is no reason to write anything down anew.
+ */
+export function isAhead(time: number, now: number): boolean {
+  return time > now + MINUTE;
+}
+
+/**
  * Whether a time that was written down is further from now than any plan or window reaches: the wall clock was set back
  * since. What was planned under the other time would keep checks away for as long as the clock was wrong.
  */

@@ -444,13 +444,44 @@ describe('a copy', () => {
     expect(shown(world)).toBe('Connected=True(Verified) Ready=True(Verified)');
   });
 
-  test('that was edited is not in force while its source cannot be asked about', () => {
+  test('that was edited while the provider is down is put right from a source that holds the verified bytes', () => {
+    for (const point of [undefined, 'before restore', 'after restore', 'before status'] as const) {
+      const world = connected();
+      world.provider(() => DOWN);
+      if (point !== undefined) world.crashAt(point);
+      world.editCopy({ bytes: 'evil' });
+      world.advance(SECOND);
+      expect(world.published()).toBe('good-a');
+      expect(shown(world)).toBe('Connected=True(Verified) Ready=True(Verified)');
+      expect(world.history.calls).toHaveLength(1);
+    }
+  });
+
+  test('that was edited, with a source that moved on, is not in force, and unverified bytes do not stay', () => {
     const world = connected();
     world.provider(() => DOWN);
+    world.putSecret('good-b');
+    world.advance(SECOND);
     world.editCopy({ bytes: 'evil' });
+    expect(world.status().credential).toBeUndefined();
+    expect(Object.keys(world.copies())).toEqual(['copy']);
     world.advance(SECOND);
     expect(world.status().health).toBe('Pending');
-    expect(world.status().credential).toBeUndefined();
+    expect(Object.keys(world.copies())).toEqual([]);
+  });
+
+  test('that is to move to a taken name stays in force, whatever happens to its labels', () => {
+    for (const restarted of [false, true]) {
+      const world = connected();
+      world.takeName(true, 'taken');
+      world.change({ copyName: 'taken' });
+      if (restarted) world.restart();
+      world.editCopy({ writtenByUs: true });
+      world.advance(HOUR);
+      expect(world.published()).toBe('good-a');
+      expect(world.status().health).toBe('Connected');
+      expect(world.history.calls).toHaveLength(1);
+    }
   });
 
   test('whose labels somebody touched costs no call, also after a restart', () => {

@@ -5,7 +5,7 @@ import type { CopyView, Facts, Memory, Proof, Result, SourceView, Step, Wanted }
 import { judge, remember } from './fold.ts';
 import type { CheckRequest, Outcome } from './outcome.ts';
 import { backoff, DEFAULT_TIMING, type Timing } from './schedule.ts';
-import { DAY, SECOND } from './time.ts';
+import { DAY, isAhead, SECOND } from './time.ts';
 import { type Transition, transitions } from './transitions.ts';
 
 /**
@@ -63,7 +63,8 @@ export interface Spec extends Wanted {
 
 export type Provider = (bytes: string, request: CheckRequest, now: number) => Outcome;
 
-type Performed = 'publish' | 'relocate' | 'check' | 'status' | 'verdict';
+type Write = 'publish' | 'relocate' | 'restore';
+type Performed = Write | 'check' | 'status' | 'verdict';
 export type CrashPoint = `${'before' | 'after'} ${Performed}`;
 
 export interface Copy {
@@ -95,7 +96,7 @@ export interface History {
   calls: Check[];
   /** Status as it was written, in order. */
   writes: { at: number; before: CloudAccountStatus; status: CloudAccountStatus }[];
-  published: { at: number; bytes: string; step: 'publish' | 'relocate' }[];
+  published: { at: number; bytes: string; step: Write }[];
   events: Transition[];
   postponedRechecks: number;
   reads: number;
@@ -106,7 +107,7 @@ interface Process {
   memory: Memory;
   source?: SourceView;
   held?: { question: string; bytes: string };
-  publishRetry?: { attempts: number; notBefore: number };
+  publishRetry?: { attempts: number; notBefore: number; since: number };
   wakeAt?: number;
   check?: Pending;
 }
@@ -124,6 +125,7 @@ interface Pending {
 export const START = Date.UTC(2026, 0, 1);
 /** As in the controller. */
 const MAX_STEPS = 25;
+const WATCH_DELAY = 10;
 
 /** `good…` is accepted, `other…` is another account's, `readonly…` lacks rights, all else is refused. */
 export function plainProvider(bytes: string, { access }: Pick<CheckRequest, 'access'>): Outcome {
@@ -292,24 +294,58 @@ export function createWorld(options: WorldOptions = {}): World {
     };
   }
 
-  function viewCopy(read: Copy | undefined): CopyView {
+  /** Names under which the copy may be: as recorded, then as wanted unless that name is somebody else's. */
+  function copyNames(): string[] {
+    const recordedName = status.verifiedSecretRef?.name;
+    const names = recordedName === undefined ? [] : [recordedName];
+    return recordedName === spec.copyName || taken.has(spec.copyName) ? names : [...names, spec.copyName];
+  }
+
+  function unreadCopyName({ copies: read }: Readings): string | undefined {
+    return copyNames().find(name => {
+      const seen = read.get(name);
+      if (seen === undefined) return status.verifiedSecretRef !== undefined || copies[name] !== undefined;
+      return copies[name]?.resourceVersion !== (seen === 'absent' ? undefined : seen.resourceVersion);
+    });
+  }
+
+  function readCopyOf({ copies: read }: Readings): Copy | undefined {
+    const found = copyNames().flatMap(name => {
+      const copy = read.get(name);
+      if (copy === undefined || copy === 'absent') return [];
+      const isUsable = name === spec.copyName ? !taken.has(name) : copy.uid === status.verifiedSecretRef?.uid;
+      return isUsable ? [copy] : [];
+    });
+    const { published } = process.memory;
+    const isPlausible = (copy: Copy): boolean => {
+      const { proof, fingerprint: held } = inspect(copy);
+      return proof !== undefined && held !== undefined && (published ?? held) === held;
+    };
+    return found.find(isPlausible) ?? found[0];
+  }
+
+  function viewCopy(readings: Readings): CopyView {
+    const written = readings.copies.get(spec.copyName);
     // Written in this turn, and not in status yet; after a rename the recorded one is still there beside it.
-    if (read !== undefined && isPresent(read) && read.bytes !== undefined && !isNamed(read)) {
-      if (fingerprint(read.bytes) === process.memory.published) return inspect(read);
+    if (written !== undefined && written !== 'absent' && isPresent(written) && !isNamed(written)) {
+      if (written.bytes !== undefined && fingerprint(written.bytes) === process.memory.published)
+        return inspect(written);
     }
     const recorded = recordedCopy();
     if (recorded !== undefined && isRecorded(recorded)) {
       const { published } = process.memory;
-      const layoutDiffers = read && same(read, recorded) ? inspect(read).layoutDiffers : undefined;
+      const read = readings.copies.get(recorded.name);
+      const isRead = read !== undefined && read !== 'absent' && same(read, recorded);
+      const layoutDiffers = isRead ? inspect(read).layoutDiffers : undefined;
       return {
         state: 'recorded',
         ...(published !== undefined && { fingerprint: published }),
         ...(layoutDiffers !== undefined && { layoutDiffers }),
       };
     }
-    const found = taken.has(spec.copyName) ? undefined : (copies[spec.copyName] ?? recorded);
-    if (found === undefined) return { state: 'absent' };
-    return read?.resourceVersion === found.resourceVersion ? inspect(read) : { state: 'unread' };
+    if (unreadCopyName(readings) !== undefined) return { state: 'unread' };
+    const found = readCopyOf(readings);
+    return found === undefined ? { state: 'absent' } : inspect(found);
   }
 
   function factsNow(readings: Readings): Facts {
@@ -335,7 +371,7 @@ export function createWorld(options: WorldOptions = {}): World {
       ...(recheck !== undefined && { recheck }),
       status,
       source: viewSource(readings.source),
-      copy: viewCopy(readings.copy),
+      copy: viewCopy(readings),
       nameTaken,
       memory,
       timing,
@@ -345,16 +381,18 @@ export function createWorld(options: WorldOptions = {}): World {
 
   interface Readings {
     source?: SourceView;
-    copy?: Copy;
+    copies: Map<string, Copy | 'absent'>;
   }
 
   function turn(): void {
     history.turns += 1;
-    const readings: Readings = {};
+    const readings: Readings = { copies: new Map() };
+    const before = status;
     delete process.wakeAt;
     for (let steps = 0; steps < MAX_STEPS; steps++) {
       const { publishRetry, memory } = process;
-      if (publishRetry !== undefined && now >= publishRetry.notBefore) delete memory.notWritable;
+      if (publishRetry !== undefined && (now >= publishRetry.notBefore || isAhead(publishRetry.since, now)))
+        delete memory.notWritable;
       const facts = factsNow(readings);
       const step = decide(facts);
       if (!same(decide(facts), step)) throw new Error('the same facts gave another step');
@@ -365,14 +403,17 @@ export function createWorld(options: WorldOptions = {}): World {
       if (step.wakeAt !== undefined && step.wakeAt <= now) throw new Error('wakes up in the past');
       if (step.status !== undefined && !writeStatus(step.status, readings)) continue;
       if (step.postponedRecheck) history.postponedRechecks += 1;
-      if (step.settled) {
-        delete process.memory.result;
-        delete process.held;
+      if (step.settled !== undefined) {
+        for (const slot of step.settled) delete process.memory[slot];
+        if (step.settled.includes('inHand')) delete process.held;
         continue;
       }
-      sweep();
+      sweep(readings, before);
       const retryAt = memory.notWritable ? process.publishRetry?.notBefore : undefined;
-      const wakeAt = Math.min(step.wakeAt ?? Infinity, retryAt ?? Infinity);
+      // The watch tells of the own write.
+      const isLost = before.verifiedSecretRef !== undefined && status.verifiedSecretRef === undefined;
+      const echoAt = isLost ? now + WATCH_DELAY : Infinity;
+      const wakeAt = Math.min(step.wakeAt ?? Infinity, retryAt ?? Infinity, echoAt);
       if (wakeAt !== Infinity) process.wakeAt = wakeAt;
       return;
     }
@@ -389,8 +430,11 @@ export function createWorld(options: WorldOptions = {}): World {
       case 'publish':
         return publish(step, process.held?.bytes, readings);
       case 'relocate':
-        if (readings.copy === undefined) takeCopy(readings);
-        return publish(step, readings.copy?.bytes, readings);
+        return publish(step, copyInForce(readings)?.bytes, readings);
+      case 'restore':
+        if (readings.source === undefined) readings.source = process.source = readSource();
+        if (secret?.bytes === undefined || fingerprint(secret.bytes) !== step.fingerprint) return;
+        return publish(step, secret.bytes, readings);
       case 'check':
         if (step.status !== undefined && !writeStatus(step.status, readings)) return;
         return guarded('check', () => beginCheck(step, readings));
@@ -399,26 +443,29 @@ export function createWorld(options: WorldOptions = {}): World {
 
   function takeCopy(readings: Readings): void {
     history.reads += 1;
-    const recorded = recordedCopy();
-    const found =
-      recorded !== undefined && isRecorded(recorded) ? recorded : (copies[spec.copyName] ?? recorded);
-    delete readings.copy;
-    if (found === undefined) return;
-    readings.copy = { ...found };
-    if (found === recorded && isRecorded(found) && found.bytes !== undefined)
+    const name = unreadCopyName(readings) ?? status.verifiedSecretRef?.name;
+    if (name === undefined) return;
+    const found = copies[name];
+    readings.copies.set(name, found === undefined ? 'absent' : { ...found });
+    if (found !== undefined && found === recordedCopy() && isRecorded(found) && found.bytes !== undefined)
       process.memory.published = fingerprint(found.bytes);
   }
 
+  function copyInForce(readings: Readings): Copy | undefined {
+    if (readCopyOf(readings) === undefined) takeCopy(readings);
+    return readCopyOf(readings);
+  }
+
   function publish(
-    { do: kind, proof }: Extract<Step, { do: 'publish' | 'relocate' }>,
+    { do: kind, proof }: Extract<Step, { do: Write }>,
     bytes: string | undefined,
     readings: Readings,
   ): void {
     if (bytes === undefined) return;
     if (quota) {
       const attempts = (process.publishRetry?.attempts ?? 0) + 1;
-      process.publishRetry = { attempts, notBefore: now + backoff(attempts, random()) };
-      process.memory.notWritable = true;
+      process.publishRetry = { attempts, notBefore: now + backoff(attempts, random()), since: now };
+      process.memory.notWritable = { detail: 'exceeded quota' };
       return;
     }
     guarded(kind, () => {
@@ -434,7 +481,7 @@ export function createWorld(options: WorldOptions = {}): World {
       };
       copies[spec.copyName] = copy;
       history.published.push({ at: now, bytes, step: kind });
-      readings.copy = { ...copy };
+      readings.copies.set(copy.name, { ...copy });
     });
     process.memory.published = fingerprint(bytes);
     delete process.publishRetry;
@@ -443,8 +490,7 @@ export function createWorld(options: WorldOptions = {}): World {
   function beginCheck(step: Extract<Step, { do: 'check' }>, readings: Readings): void {
     const { memory } = process;
     if (memory.checking !== undefined) throw new Error('a second check while one is under way');
-    if (step.which === 'inForce' && readings.copy === undefined) takeCopy(readings);
-    const bytes = step.which === 'candidate' ? secret?.bytes : readings.copy?.bytes;
+    const bytes = step.which === 'candidate' ? secret?.bytes : copyInForce(readings)?.bytes;
     if (bytes === undefined || !step.question.startsWith(fingerprint(bytes))) return;
     const knownIds = status.account?.ids;
     const access =
@@ -452,7 +498,6 @@ export function createWorld(options: WorldOptions = {}): World {
         ? spec.access
         : ((status.credential?.access ?? spec.access) as typeof spec.access);
     memory.checking = { which: step.which, question: step.question };
-    process.held = { question: step.question, bytes };
     process.check = {
       step,
       bytes,
@@ -493,11 +538,12 @@ export function createWorld(options: WorldOptions = {}): World {
         ...(requested !== undefined && { recheck: requested }),
       };
       process.memory = remember(process.memory, result, random());
-      if (outcome.kind !== 'accepted') delete process.held;
+      if (step.which === 'candidate' && outcome.kind === 'accepted')
+        process.held = { question: step.question, bytes };
     });
   }
 
-  function writeStatus(next: CloudAccountStatus, { copy }: Readings): boolean {
+  function writeStatus(next: CloudAccountStatus, { copies: read }: Readings): boolean {
     const before = status;
     if (same(before, next)) return true;
     if (conflicts > 0) {
@@ -509,16 +555,26 @@ export function createWorld(options: WorldOptions = {}): World {
       status = structuredClone(next);
       history.writes.push({ at: now, before, status });
     });
-    if (copy?.bytes !== undefined && copy.resourceVersion === next.verifiedSecretRef?.resourceVersion)
-      process.memory.published = fingerprint(copy.bytes);
+    for (const copy of read.values()) {
+      if (copy === 'absent' || copy.bytes === undefined) continue;
+      if (copy.resourceVersion === next.verifiedSecretRef?.resourceVersion)
+        process.memory.published = fingerprint(copy.bytes);
+    }
     if (next.candidate === undefined) delete process.memory.refused;
     history.events.push(...transitions(before, next));
     return true;
   }
 
-  function sweep(): void {
-    for (const { name, uid, owner } of Object.values(copies))
-      if (owner === 'us' && uid !== status.verifiedSecretRef?.uid) delete copies[name];
+  /** As in the controller: never in the turn that lost a credential, and with nothing in force only what was read. */
+  function sweep({ copies: read }: Readings, before: CloudAccountStatus): void {
+    const ref = status.verifiedSecretRef;
+    if (ref === undefined && before.verifiedSecretRef !== undefined) return;
+    for (const { name, uid, owner, resourceVersion } of Object.values(copies)) {
+      if (owner !== 'us' || uid === ref?.uid) continue;
+      const seen = read.get(name);
+      const isRead = seen !== undefined && seen !== 'absent' && seen.resourceVersion === resourceVersion;
+      if (ref !== undefined ? recordedCopy() !== undefined : isRead) delete copies[name];
+    }
   }
 
   /** A turn, and after a kill another one by the next process. */

@@ -14,6 +14,7 @@ export interface KubeErrorDetails {
   reason?: string | undefined;
   causes?: readonly string[] | undefined;
   retryAfterMs?: number | undefined;
+  serverText?: string | undefined;
 }
 
 /** Every failure of this library. The message never holds a header, a query string or a body of ours. */
@@ -28,6 +29,11 @@ export class KubeError extends Error {
   readonly causes: readonly string[];
   /** How long the API server asks to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined;
+  /**
+   * The API server's own text. It may repeat what was sent, so it may be shown only after it was held against that; it
+   * is not enumerable, so that no logger takes it along.
+   */
+  declare readonly serverText: string | undefined;
 
   constructor(code: KubeErrorCode, message: string, details: KubeErrorDetails = {}) {
     super(message);
@@ -36,6 +42,7 @@ export class KubeError extends Error {
     this.reason = details.reason;
     this.causes = details.causes ?? [];
     this.retryAfterMs = details.retryAfterMs;
+    Object.defineProperty(this, 'serverText', { value: details.serverText });
   }
 }
 
@@ -124,6 +131,7 @@ export function errorOfStatus(
     status,
     reason,
     causes: causesOf(parsed.details?.causes),
+    serverText: typeof parsed.message === 'string' ? parsed.message.slice(0, MESSAGE_LIMIT) : undefined,
     retryAfterMs:
       options.retryAfterMs ?? (typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : undefined),
   });
