@@ -45,10 +45,11 @@ export type Fault =
   /** Any answer at all. */
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body: string };
 
-/** Which requests a fault hits: all, unless narrowed by token, path (without query) or number. */
+/** Which requests a fault hits: all, unless narrowed. With a path, one call of a check fails and the others answer. */
 export interface FaultScope {
   /** Name or index of a token. */
   token?: string | number;
+  /** Of one call that the cloud knows, without query: as it is sent, or as its route names it (`/v2/things/:id`). */
   path?: string;
   times?: number;
 }

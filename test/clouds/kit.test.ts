@@ -4,6 +4,7 @@ import type { DigitalOceanAccount, DigitalOceanExtra } from './digitalocean.ts';
 import type { Cloud } from './kit.ts';
 import { control } from './control.ts';
 import { createDigitalOceanCloud } from './digitalocean.ts';
+import { createUpCloudCloud } from './upcloud.ts';
 
 let cloud: Cloud<DigitalOceanAccount, DigitalOceanExtra>;
 let time = 1_800_000_000_000;
@@ -87,6 +88,26 @@ describe('faults', () => {
     expect((await get('/v2/droplets')).status).toBe(200);
     expect((await get('/v2/account')).status).toBe(503);
     expect((await get('/v2/account')).status).toBe(200);
+  });
+
+  test('hit the calls of a route by its pattern, and are not taken for a call that there is not', async () => {
+    const upcloud = createUpCloudCloud();
+    await upcloud.listen();
+    try {
+      const { token = '' } = upcloud.createToken().credential;
+      const ask = async (path: string): Promise<number> =>
+        (await fetch(`${upcloud.url}${path}`, { headers: { authorization: `Bearer ${token}` } })).status;
+      await control(upcloud.url, 'fault', {
+        fault: { kind: 'status', status: 503 },
+        scope: { path: '/1.3/account/details/:username' },
+      });
+      expect([await ask('/1.3/account/details/anybody'), await ask('/1.3/account')]).toEqual([503, 200]);
+      await expect(
+        control(upcloud.url, 'fault', { fault: { kind: 'reset' }, scope: { path: '/1.3/acount' } }),
+      ).rejects.toThrow('has no call /1.3/acount; there are /1.3/account');
+    } finally {
+      await upcloud.close();
+    }
   });
 
   test('can be switched off one by one and all at once', async () => {

@@ -154,7 +154,9 @@ export interface Cloud<Account extends object = object, Extra extends object = o
   change(which: string | number, changes: Partial<CloudToken<Account, Extra>>): void;
   revoke(which: string | number): void;
   expire(which: string | number): void;
-  /** Switches a fault on and returns what switches it off. */
+  /** What can be called, as the routes name it, such as `/v2/account`. */
+  paths: readonly string[];
+  /** Switches a fault on and returns what switches it off. Throws for a path that is not in `paths`: it would hit nothing. */
   inject(fault: Fault, scope?: FaultScope): () => void;
   clearFaults(): void;
   /** Number of requests, of one token or path if asked. */
@@ -235,6 +237,7 @@ export function createCloud<Account extends object, Extra extends object>(
     change: (which, changes) => void Object.assign(token(which), changes),
     revoke: which => void (token(which).revoked = true),
     expire: which => void (token(which).expiresAt = now()),
+    paths: [...new Set([...(definition.open ?? []), ...definition.routes].map(({ path }) => path))],
     inject,
     clearFaults: () => void (faults = []),
     calls,
@@ -271,6 +274,9 @@ export function createCloud<Account extends object, Extra extends object>(
   }
 
   function inject(fault: Fault, scope: FaultScope = {}): () => void {
+    const { path } = scope;
+    if (path !== undefined && !cloud.paths.some(known => known === path || match(known, path)))
+      throw new Error(`${definition.name} has no call ${path}; there are ${cloud.paths.join(', ')}`);
     const active = { fault, scope, left: scope.times ?? Infinity };
     faults.push(active);
     return () => {
@@ -362,7 +368,7 @@ export function createCloud<Account extends object, Extra extends object>(
     const hits = faults.filter(
       ({ scope }) =>
         (scope.token === undefined || token(scope.token) === presented) &&
-        (scope.path === undefined || scope.path === request.path),
+        (scope.path === undefined || match(scope.path, request.path) !== undefined),
     );
     for (const hit of hits) hit.left -= 1;
     faults = faults.filter(fault => fault.left > 0);
