@@ -1,8 +1,8 @@
 import type { CloudAccount, CloudAccountStatus } from '../api/cloudaccount.generated.ts';
 import { GROUP, OPERATOR_NAME, VERSION } from '../api/names.ts';
 import type { Proof } from '../domain/facts.ts';
-import { backoff } from '../domain/schedule.ts';
 import { transitions } from '../domain/transitions.ts';
+import { jitteredBackoff } from '../kube/backoff.ts';
 import { isAborted, isConflict, isKubeError, isNotFound, type KubeError } from '../kube/errors.ts';
 import { formatKey, keyOf, type KubeObject } from '../kube/resource.ts';
 import type { Credential } from '../providers/provider.ts';
@@ -15,6 +15,8 @@ import { CLOUD_ACCOUNTS, slimAccount } from './resources.ts';
 import { copyNameOf } from './spec.ts';
 import { announce, fetchSecret, rememberSecret, type Turn, type Writing } from './turn.ts';
 
+/** Between two tries to write the copy. */
+const WRITE_BACKOFF = { baseMs: 1_000, maxMs: 300_000 };
 /** Faults that may pass at once (a broken connection, an overloaded server) are told only when they go on. */
 const TOLERATED_FAULTS = 2;
 
@@ -60,7 +62,8 @@ function isRefusal({ code, status = 0 }: KubeError): boolean {
 function nextRetry({ context: { clock } }: Turn, before: AccountRecord['publishRetry']) {
   const attempts = (before?.attempts ?? 0) + 1;
   const now = clock.now();
-  return { attempts, notBefore: now + backoff(attempts, clock.random()), since: now };
+  const delay = jitteredBackoff(attempts, { ...WRITE_BACKOFF, random: () => clock.random() });
+  return { attempts, notBefore: now + delay, since: now };
 }
 
 /** Whether an account that our cache does not hold owns the Secret: it is read by name before its copy is taken over. */
