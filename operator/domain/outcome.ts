@@ -12,7 +12,7 @@ export interface AccountIdentity {
 export interface Permissions {
   /** `Unknown` where the provider cannot tell; nothing is guessed. */
   state: 'Sufficient' | 'Missing' | 'Unknown';
-  /** The provider's own names of what is missing, sorted; empty unless `Missing`. */
+  /** The provider's own names of what is missing, sorted. With `Sufficient`: what only some operations need. */
   missing: string[];
 }
 

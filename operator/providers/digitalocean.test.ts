@@ -11,6 +11,9 @@ const TEAM = { uuid: '5df3', name: 'ACME' };
 const IDENTITY = { ids: ['team:5df3', 'account:b6fr'], name: 'ACME' };
 const UNKNOWN = { state: 'Unknown', missing: [] };
 const UNREACHABLE: ProviderAnswer = { ok: false, outcome: { kind: 'unreachable', cause: 'ConnectionReset' } };
+const NEEDED = ['create', 'read', 'update', 'delete']
+  .map(deed => `droplet:${deed}`)
+  .concat('ssh_key:read', 'ssh_key:create', 'tag:read', 'tag:create');
 const FORBIDDEN = answer(403, {
   id: 'forbidden',
   message: 'You are not authorized to perform this operation',
@@ -49,7 +52,13 @@ describe('verifying a DigitalOcean token', () => {
       const headers = { authorization: `Bearer ${token}` };
       expect(http.requests).toEqual([
         { method: 'GET', path: '/v2/account', headers },
-        { method: 'GET', origin: 'oauth', path: '/v1/oauth/token/info', headers },
+        {
+          method: 'GET',
+          origin: 'oauth',
+          path: '/v1/oauth/token/info',
+          headers,
+          statusAlone: [404, 405, 410],
+        },
       ]);
     },
   );
@@ -123,23 +132,133 @@ describe('verifying a DigitalOcean token', () => {
   });
 });
 
+describe('a 403 on the account', () => {
+  const BLOCKED = answer(403, { id: 'blocked', message: 'Blocked by egress policy' });
+  const DROPLETS = answer(200, { droplets: [], meta: { total: 0 } });
+  const GONE = answer(404);
+
+  test.each(['first', 'recheck'] as const)(
+    'from an egress filter that says the same to everything never accepts a made-up token (%s)',
+    async depth => {
+      const http = scriptedHttp(BLOCKED, BLOCKED, BLOCKED, BLOCKED, BLOCKED);
+      expect(await digitalocean.verify({ token }, { access: 'ReadWrite', depth }, http)).toEqual({
+        kind: 'unexpected',
+        detail: 'HTTP 403: blocked: Blocked by egress policy (cloud.digitalocean.com)',
+      });
+    },
+  );
+
+  test.each([404, 405, 410])(
+    'is proven by listing droplets where token info is absent (%i)',
+    async status => {
+      const http = scriptedHttp(FORBIDDEN, answer(status), DROPLETS);
+      const outcome = await digitalocean.verify({ token }, { access: 'ReadOnly', depth: 'first' }, http);
+      expect(outcome).toEqual({ kind: 'accepted', permissions: UNKNOWN });
+      expect(http.requests.at(-1)).toMatchObject({ method: 'GET', path: '/v2/droplets?per_page=1' });
+    },
+  );
+
+  test.each<[string, ProviderAnswer[], Outcome]>([
+    [
+      'token info says 401',
+      [answer(401)],
+      { kind: 'unexpected', detail: 'HTTP 401 (cloud.digitalocean.com)' },
+    ],
+    [
+      'token info says 200 to everybody',
+      [answer(200, { ok: true })],
+      { kind: 'unexpected', detail: 'HTTP 200 without token information (cloud.digitalocean.com)' },
+    ],
+    [
+      'listing says 403 as well',
+      [GONE, BLOCKED],
+      { kind: 'unexpected', detail: 'HTTP 403: blocked: Blocked by egress policy' },
+    ],
+    ['listing says 401', [GONE, answer(401)], { kind: 'unexpected', detail: 'HTTP 401' }],
+    [
+      'listing lists nothing',
+      [GONE, answer(200, {})],
+      { kind: 'unexpected', detail: 'HTTP 200 without droplets' },
+    ],
+    ['listing fails', [GONE, UNREACHABLE], { kind: 'unreachable', cause: 'ConnectionReset' }],
+  ])('proves nothing where %s', async (_name, further, expected) => {
+    expect(await verify([FORBIDDEN, ...further])).toEqual(expected);
+  });
+});
+
 describe('the token information', () => {
+  test.each<[string, ProviderAnswer, Outcome]>([
+    [
+      'cannot be reached',
+      UNREACHABLE,
+      { kind: 'unreachable', cause: 'ConnectionReset', host: 'cloud.digitalocean.com' },
+    ],
+    [
+      'asks for patience',
+      { ok: false, outcome: { kind: 'throttled', retryAfterMs: 5000 } },
+      { kind: 'throttled', retryAfterMs: 5000 },
+    ],
+    [
+      'leads elsewhere',
+      { ok: false, outcome: { kind: 'unexpected', detail: 'redirect (HTTP 302)' } },
+      { kind: 'unexpected', detail: 'redirect (HTTP 302) (cloud.digitalocean.com)' },
+    ],
+    ['refuses the token', answer(401), { kind: 'unexpected', detail: 'HTTP 401 (cloud.digitalocean.com)' }],
+    ['is forbidden', answer(403), { kind: 'unexpected', detail: 'HTTP 403 (cloud.digitalocean.com)' }],
+    [
+      'is of another kind',
+      answer(200, { ok: true }),
+      { kind: 'unexpected', detail: 'HTTP 200 without token information (cloud.digitalocean.com)' },
+    ],
+    ['is empty', answer(200), { kind: 'unreachable', cause: 'EmptyBody', host: 'cloud.digitalocean.com' }],
+  ])('that %s leaves the check without a verdict, and names the host', async (_name, reply, expected) => {
+    for (const depth of ['first', 'recheck'] as const) {
+      const http = scriptedHttp(account(), reply);
+      expect(await digitalocean.verify({ token }, { access: 'ReadWrite', depth }, http)).toEqual(expected);
+    }
+  });
+
   test.each([
-    ['cannot be reached', UNREACHABLE],
-    ['refuses the token', answer(401)],
     ['is gone', answer(404, { id: 'not_found', message: 'gone' })],
-    ['has no scopes', info(undefined, undefined)],
+    ['is not to be read', answer(405)],
+    ['is gone for good', answer(410)],
+    ['has no scopes', info(undefined, 0)],
     ['has scopes in another form', info('read write', 'soon')],
     ['has an empty list of scopes', info([], 0)],
-  ])('never refuses when it %s', async (_name, reply) => {
+    ['names no scope that is known', info(['droplets.read', 'droplet:look', 'api:everything'], 0)],
+  ])('that %s cannot tell, and refuses nothing', async (_name, reply) => {
     const outcome = await verify([account(), reply]);
-    expect(outcome).toMatchObject({ kind: 'accepted', account: IDENTITY, permissions: UNKNOWN });
+    expect(outcome).toEqual({ kind: 'accepted', account: IDENTITY, permissions: UNKNOWN });
+  });
+
+  test.each([
+    ['api:read and api:write', ['api:read', 'api:write'], []],
+    ['everything needed', [...NEEDED, 'droplet:admin'], []],
+    ['all but droplet:admin, which only rebuilding needs', NEEDED, ['droplet:admin']],
+  ])('of a token with %s is sufficient', async (_name, scopes, missing) => {
+    const outcome = await verify([account(), info(scopes)]);
+    expect(outcome).toMatchObject({ kind: 'accepted', permissions: { state: 'Sufficient', missing } });
+  });
+
+  test('is asked for nothing beyond reading where reading is enough', async () => {
+    const outcome = await verify([account(), info(['api:read'])], 'ReadOnly');
+    expect(outcome).toMatchObject({ permissions: { state: 'Sufficient', missing: [] } });
+  });
+
+  test('of a token for something else refuses it', async () => {
+    const outcome = await verify([account(), info(['domain:read'])], 'ReadOnly');
+    expect(outcome).toMatchObject({ kind: 'missingPermission', missing: ['droplet:read'] });
   });
 
   test.each([
     [
       'ReadWrite',
       ['read'],
+      ['droplet:create', 'droplet:delete', 'droplet:update', 'ssh_key:create', 'tag:create'],
+    ],
+    [
+      'ReadWrite',
+      ['api:read'],
       ['droplet:create', 'droplet:delete', 'droplet:update', 'ssh_key:create', 'tag:create'],
     ],
     ['ReadWrite', ['read', 'write', 'account:read'], []],

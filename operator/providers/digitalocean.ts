@@ -1,7 +1,7 @@
-import type { Access } from '../api/names.ts';
-import type { AccountIdentity, CheckRequest, Outcome, Permissions } from '../domain/outcome.ts';
+import type { AccountIdentity, CheckRequest, Outcome } from '../domain/outcome.ts';
 import type { ClassificationRow, ProviderError } from './classification.ts';
 import { classify, withoutPromised } from './classification.ts';
+import { judgeScopes, REBUILD_SCOPE } from './digitalocean-scopes.ts';
 import type { ProviderHttp } from './http.ts';
 import { nameWithoutEmail } from './identity.ts';
 import { field, textField } from './json.ts';
@@ -19,7 +19,7 @@ export const DIGITALOCEAN_ANSWERS: readonly ClassificationRow[] = [
     source: 'digitalocean/openapi shared/responses/unauthorized.yml: "Unable to authenticate you"',
   },
   {
-    // Only says that the token lacks `account:read`, which no `access` needs: `verify` makes an acceptance of it.
+    // Says that the token lacks `account:read`, which no `access` needs, if another call proves that it is the API's.
     status: 403,
     text: /./,
     means: 'missingPermission',
@@ -27,24 +27,6 @@ export const DIGITALOCEAN_ANSWERS: readonly ClassificationRow[] = [
       'digitalocean/doctl#1635 "You are not authorized to perform this operation"; vitodeploy/vito#556: custom scopes without account:read',
   },
 ];
-
-/**
- * Scopes that listing, and ordering and managing servers, ask for: `security` of each path in digitalocean/openapi.
- * Widening these demotes accounts that work.
- */
-const NEEDED_SCOPES: Record<Access, readonly string[]> = {
-  ReadOnly: ['droplet:read'],
-  ReadWrite: [
-    'droplet:read',
-    'droplet:create',
-    'droplet:update',
-    'droplet:delete',
-    'ssh_key:read',
-    'ssh_key:create',
-    'tag:read',
-    'tag:create',
-  ],
-};
 
 /** `{"id","message"}`, digitalocean/openapi shared/models/error.yml. */
 function readError(json: unknown): ProviderError {
@@ -55,8 +37,8 @@ function readError(json: unknown): ProviderError {
 
 /**
  * `GET /v2/account` is the verdict and gives the identity; then the token's own information for scopes and expiry.
- * That endpoint is what the official CLI asks (digitalocean/doctl do/oauth.go), but it is documented nowhere, so
- * nothing that it answers refuses a credential except a list of scopes that lacks one.
+ * That endpoint is what the official CLI asks (digitalocean/doctl do/oauth.go), on another host and documented nowhere:
+ * where it is not (any more), scopes and expiry cannot be told. Any other failure there is no verdict.
  */
 async function verify(credential: Credential, request: CheckRequest, http: ProviderHttp): Promise<Outcome> {
   const headers = { authorization: `Bearer ${credential.token}` };
@@ -72,15 +54,65 @@ async function verify(credential: Credential, request: CheckRequest, http: Provi
     const outcome = classify(DIGITALOCEAN_ANSWERS, answer.status, readError(answer.json), []);
     if (outcome.kind !== 'missingPermission') return outcome;
   }
-  const info = await http.call({ method: 'GET', origin: 'oauth', path: '/v1/oauth/token/info', headers });
-  const token = info.ok && info.status === 200 ? info.json : undefined;
-  const permissions = judge(request.access, field(token, 'scopes'));
+  const token = await readTokenInfo(headers, http);
+  if ('kind' in token) return token;
+  // Whatever stands in between can say 403 as well, so that one proves nothing without another call that was good.
+  if (account === undefined && !token.proven) {
+    const unproven = await listDroplets(headers, http);
+    if (unproven !== undefined) return unproven;
+  }
+  const permissions = judgeScopes(request.access, token.scopes);
   const known = account === undefined ? {} : { account };
   if (permissions.state === 'Missing') {
     return { kind: 'missingPermission', missing: permissions.missing, ...known };
   }
-  const expiresAt = readExpiry(field(token, 'expires_in_seconds'), http.now());
+  const expiresAt = readExpiry(token.expiresInSeconds, http.now());
   return { kind: 'accepted', ...known, permissions, ...(expiresAt !== undefined && { expiresAt }) };
+}
+
+interface TokenInfo {
+  /** DigitalOcean knows the token: the information is not just missing. */
+  proven: boolean;
+  scopes?: unknown;
+  expiresInSeconds?: unknown;
+}
+
+/** What the token's own information says, or why it is not known. */
+async function readTokenInfo(headers: Headers, http: ProviderHttp): Promise<TokenInfo | Outcome> {
+  const path = '/v1/oauth/token/info';
+  const info = await http.call({ method: 'GET', origin: 'oauth', path, headers, statusAlone: NOT_THERE });
+  if (!info.ok) return atConsole(info.outcome);
+  if (NOT_THERE.includes(info.status)) return { proven: false };
+  if (info.status !== 200) return atConsole(classify([], info.status, readError(info.json), []));
+  const scopes = field(info.json, 'scopes');
+  const expiresInSeconds = field(info.json, 'expires_in_seconds');
+  if (scopes === undefined && expiresInSeconds === undefined) {
+    return atConsole(withoutPromised(info.json, 'token information'));
+  }
+  return { proven: true, scopes, expiresInSeconds };
+}
+
+/** `undefined` when the token lists droplets, which every `access` needs; else why it is not proven. */
+async function listDroplets(headers: Headers, http: ProviderHttp): Promise<Outcome | undefined> {
+  const answer = await http.call({ method: 'GET', path: '/v2/droplets?per_page=1', headers });
+  if (!answer.ok) return answer.outcome;
+  if (answer.status !== 200) return classify([], answer.status, readError(answer.json), []);
+  if (!Array.isArray(field(answer.json, 'droplets'))) return withoutPromised(answer.json, 'droplets');
+  return undefined;
+}
+
+type Headers = Record<string, string>;
+
+/** That the endpoint does not exist. */
+const NOT_THERE: readonly number[] = [404, 405, 410];
+
+const CONSOLE_HOST = 'cloud.digitalocean.com';
+
+/** A person looks at the API's host for an outage, unless told that it is the other one. */
+function atConsole(outcome: Outcome): Outcome {
+  if (outcome.kind === 'unreachable') return { ...outcome, host: CONSOLE_HOST };
+  if (outcome.kind === 'unexpected') return { ...outcome, detail: `${outcome.detail} (${CONSOLE_HOST})` };
+  return outcome;
 }
 
 function locked(message: string | undefined): Outcome {
@@ -99,20 +131,6 @@ function identity(details: unknown): AccountIdentity {
     ids: [...(teamId === undefined ? [] : [`team:${teamId}`]), `account:${textField(details, 'uuid')}`],
     ...(name !== undefined && { name }),
   };
-}
-
-function judge(access: Access, scopes: unknown): Permissions {
-  // A token without any scope cannot be made, so an empty list means that the format is another one.
-  if (!Array.isArray(scopes) || scopes.length === 0 || !scopes.every(scope => typeof scope === 'string')) {
-    return { state: 'Unknown', missing: [] };
-  }
-  const missing = NEEDED_SCOPES[access].filter(scope => !grants(scopes, scope)).sort();
-  return { state: missing.length === 0 ? 'Sufficient' : 'Missing', missing };
-}
-
-/** Tokens with full access, and those from before custom scopes, have `read` and `write` (docs reference/api/scopes). */
-function grants(scopes: readonly string[], needed: string): boolean {
-  return scopes.includes(needed) || scopes.includes(needed.endsWith(':read') ? 'read' : 'write');
 }
 
 /** Milliseconds since the epoch, null for a token that never expires, undefined where it cannot be told. */
@@ -152,8 +170,9 @@ export const digitalocean: Provider = {
     permissions: {
       ReadOnly: 'Choose "Read Only", or "Custom Scopes" with account:read and droplet:read.',
       ReadWrite:
-        'Choose "Full Access", or "Custom Scopes" with account:read, droplet (create, read, update, delete), ssh_key (create, read) and tag (create, read). Rebuilding a server also needs droplet:admin.',
+        'Choose "Full Access", or "Custom Scopes" with account:read, droplet (create, read, update, delete, admin), ssh_key (create, read) and tag (create, read). Without droplet:admin a server cannot be rebuilt.',
     },
+    furtherRights: { [REBUILD_SCOPE]: 'rebuilding a server' },
     notes: [
       'A token belongs to the team that it was made in: switch to the right team first.',
       'account:read is not required: with it the team is recognised when a token is replaced.',
@@ -164,7 +183,7 @@ export const digitalocean: Provider = {
   // 250 requests a minute and 5,000 an hour per token (digitalocean/openapi description.yml), shared with everything
   // else that uses it: 50 at once and 1 a second stay under both with room for others.
   budget: { scope: 'credential', ratePerSecond: 1, burst: 50 },
-  origins: { api: 'https://api.digitalocean.com', oauth: 'https://cloud.digitalocean.com' },
+  origins: { api: 'https://api.digitalocean.com', oauth: `https://${CONSOLE_HOST}` },
   checkShape,
   hint,
   verify,

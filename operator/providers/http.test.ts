@@ -68,6 +68,29 @@ describe('a complete answer', () => {
     },
   );
 
+  test.each([
+    ['HTML', { status: 404, body: '<html>Not found</html>' }],
+    ['no body', { status: 404, body: '' }],
+    ['half a body', raw('404 No\r\nContent-Length: 99', '{"id":')],
+    ['JSON', { status: 404, body: '{"id":"not_found"}' }],
+  ] satisfies [string, ScriptedAnswer][])(
+    'of a status that says all by itself is passed on with %s',
+    async (_name, reply) => {
+      const answer = await answering(reply, { statusAlone: [404, 410] });
+      expect(answer).toMatchObject({ ok: true, status: 404, json: undefined });
+    },
+  );
+
+  test('of another status, or one that decides for all providers, is judged as ever', async () => {
+    const html = '<html>Not found</html>';
+    expect(await answering({ status: 403, body: html }, { statusAlone: [404] })).toEqual(
+      unreachable('HtmlAnswer'),
+    );
+    expect(await answering({ status: 500, body: html }, { statusAlone: [500] })).toEqual(
+      unreachable('Http500'),
+    );
+  });
+
   test.each(['text/html', 'text/plain', undefined])(
     'is known by its bytes, not by the type %s',
     async type => {

@@ -15,6 +15,8 @@ export interface ProviderRequest {
   headers?: Record<string, string>;
   /** Sent as it is, with `content-type: application/json`. */
   body?: string;
+  /** Statuses that say all by themselves: the answer is passed on without its body, whatever that is. */
+  statusAlone?: readonly number[];
 }
 
 /** An outcome that says nothing about the credential. */
@@ -60,14 +62,17 @@ async function call(context: CallContext, request: ProviderRequest): Promise<Pro
   try {
     const response = await send(context, request);
     const headers = plainHeaders(response.headers);
-    const decided = decideByStatus(context, response.statusCode, headers);
-    if (decided !== undefined) {
+    const status = response.statusCode;
+    const decided = decideByStatus(context, status, headers);
+    if (decided !== undefined || request.statusAlone?.includes(status) === true) {
       // Read to the end so that the connection can be used again; broken or endless, it is given up.
       response.body.dump({ limit: 65_536 }).catch(() => undefined);
-      return { ok: false, outcome: decided };
+      return decided === undefined
+        ? { ok: true, status, headers, json: undefined }
+        : { ok: false, outcome: decided };
     }
     const body = await readBody(response.body);
-    return await judgeBody(request.method, response.statusCode, headers, body);
+    return await judgeBody(request.method, status, headers, body);
   } catch (error) {
     if (context.signal.aborted) return unreachable(abortCause(context.signal));
     return unreachable(causeOf(error));

@@ -24,6 +24,8 @@ export interface Guide {
   consolePath: string;
   /** The exact permissions to choose, in words a person can follow. */
   permissions: Record<Access, string>;
+  /** Rights that only some operations need, by the provider's names, and which: `Sufficient` may miss these. */
+  furtherRights?: Readonly<Record<string, string>>;
   /** What to keep in mind (expiry, allow-lists, what the provider cannot tell), one sentence each. */
   notes: string[];
 }

@@ -3,12 +3,16 @@ import type { DigitalOceanAccount, DigitalOceanExtra } from './digitalocean.ts';
 import type { CloudToken } from './kit.ts';
 import { createDigitalOceanCloud } from './digitalocean.ts';
 
+type DigitalOceanCloud = ReturnType<typeof createDigitalOceanCloud>;
 type Token = CloudToken<DigitalOceanAccount, DigitalOceanExtra>;
 
 const SUFFICIENT = { state: 'Sufficient', missing: [] };
 const UNKNOWN = { state: 'Unknown', missing: [] };
 const TOKEN_INFO = '/v1/oauth/token/info';
-const NEEDED = ['droplet:read', 'droplet:create', 'droplet:update', 'droplet:delete'];
+const CONSOLE_HOST = 'cloud.digitalocean.com';
+/** What a filter on the way out of a cluster may say: it is in DigitalOcean's own form. */
+const EGRESS_BLOCK = '{"id":"blocked","message":"Blocked by egress policy"}';
+const NEEDED = ['droplet:read', 'droplet:create', 'droplet:update', 'droplet:delete', 'droplet:admin'];
 const NEEDED_BESIDE = ['ssh_key:read', 'ssh_key:create', 'tag:read', 'tag:create'];
 
 function identity({ account }: Token): object {
@@ -50,6 +54,30 @@ export const digitaloceanContract: CloudContract<DigitalOceanAccount, DigitalOce
       name: 'custom scopes without account:read',
       token: { scopes: [...NEEDED, ...NEEDED_BESIDE] },
       expected: { kind: 'accepted', permissions: SUFFICIENT, expiresAt: null },
+    },
+    {
+      name: 'custom scopes without droplet:admin, which only rebuilding needs',
+      token: {
+        scopes: [...NEEDED, ...NEEDED_BESIDE, 'account:read'].filter(scope => scope !== 'droplet:admin'),
+      },
+      expected: token => ({
+        ...accepted(token),
+        permissions: { state: 'Sufficient', missing: ['droplet:admin'] },
+      }),
+    },
+    {
+      name: 'umbrella scopes',
+      token: { scopes: ['api:read', 'api:write'] },
+      expected: accepted,
+    },
+    {
+      name: 'the umbrella scope for reading where orders are wanted',
+      token: { scopes: ['api:read'] },
+      expected: token => ({
+        kind: 'missingPermission',
+        missing: ['droplet:create', 'droplet:delete', 'droplet:update', 'ssh_key:create', 'tag:create'],
+        account: identity(token),
+      }),
     },
     { name: 'a legacy token with write access', token: { scopes: ['read', 'write'] }, expected: accepted },
     {
@@ -93,12 +121,64 @@ export const digitaloceanContract: CloudContract<DigitalOceanAccount, DigitalOce
     {
       name: 'token information that is down',
       arrange: cloud => void cloud.inject({ kind: 'status', status: 500 }, { path: TOKEN_INFO }),
-      expected: token => ({ kind: 'accepted', account: identity(token), permissions: UNKNOWN }),
+      expected: { kind: 'unreachable', cause: 'Http500', host: CONSOLE_HOST },
+    },
+    {
+      name: 'token information that is down at a recheck',
+      depth: 'recheck',
+      arrange: cloud => void cloud.inject({ kind: 'reset' }, { path: TOKEN_INFO }),
+      expected: { kind: 'unreachable', cause: 'ConnectionReset', host: CONSOLE_HOST },
+    },
+    {
+      name: 'token information that is throttled',
+      arrange: cloud => void cloud.inject({ kind: 'throttle', retryAfter: '7' }, { path: TOKEN_INFO }),
+      expected: { kind: 'throttled', retryAfterMs: 7000 },
     },
     {
       name: 'token information that refuses what the API accepts',
       arrange: cloud => void cloud.inject({ kind: 'empty', status: 401 }, { path: TOKEN_INFO }),
-      expected: token => ({ kind: 'accepted', account: identity(token), permissions: UNKNOWN }),
+      expected: { kind: 'unexpected', detail: `HTTP 401 (${CONSOLE_HOST})` },
+    },
+    ...[404, 405, 410].flatMap(status => [
+      {
+        name: `token information that is not there (${status}, HTML)`,
+        arrange: (cloud: DigitalOceanCloud): void =>
+          void cloud.inject({ kind: 'html', status }, { path: TOKEN_INFO }),
+        expected: (token: Token) => ({ kind: 'accepted', account: identity(token), permissions: UNKNOWN }),
+      },
+      {
+        name: `neither account:read nor token information (${status}): listing droplets proves the token`,
+        token: { scopes: [...NEEDED, ...NEEDED_BESIDE] },
+        arrange: (cloud: DigitalOceanCloud): void =>
+          void cloud.inject({ kind: 'status', status }, { path: TOKEN_INFO }),
+        expected: { kind: 'accepted', permissions: UNKNOWN },
+      },
+    ]),
+    {
+      name: 'a made-up token behind a filter that blocks everything in JSON',
+      arrange: (cloud, token) => {
+        token.revoked = true;
+        cloud.inject({ kind: 'answer', status: 403, body: EGRESS_BLOCK });
+      },
+      expected: {
+        kind: 'unexpected',
+        detail: `HTTP 403: blocked: Blocked by egress policy (${CONSOLE_HOST})`,
+      },
+    },
+    {
+      name: 'the same filter, which knows nothing of the console host',
+      arrange: (cloud, token) => {
+        token.revoked = true;
+        cloud.inject({ kind: 'answer', status: 403, body: EGRESS_BLOCK });
+        cloud.inject({ kind: 'html', status: 404 }, { path: TOKEN_INFO });
+      },
+      expected: { kind: 'unexpected', detail: 'HTTP 403: blocked: Blocked by egress policy' },
+    },
+    {
+      name: '403 on the account, then 401 on the token information',
+      token: { scopes: NEEDED },
+      arrange: cloud => void cloud.inject({ kind: 'empty', status: 401 }, { path: TOKEN_INFO }),
+      expected: { kind: 'unexpected', detail: `HTTP 401 (${CONSOLE_HOST})` },
     },
     {
       name: 'the security page that a blocked address gets',
@@ -135,6 +215,6 @@ export const digitaloceanContract: CloudContract<DigitalOceanAccount, DigitalOce
   ],
 };
 
-function answerOnce(cloud: ReturnType<typeof createDigitalOceanCloud>, status: number, body: string): void {
+function answerOnce(cloud: DigitalOceanCloud, status: number, body: string): void {
   cloud.inject({ kind: 'answer', status, body }, { path: '/v2/account', times: 1 });
 }

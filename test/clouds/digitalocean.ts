@@ -26,7 +26,7 @@ export interface DigitalOceanExtra {
 type Account = DigitalOceanAccount;
 type Extra = DigitalOceanExtra;
 
-/** Scopes that this project's servers need, and the legacy pair [docs reference/api/scopes]. */
+/** Custom scopes that servers need. There are also two pairs for everything, see `has`. */
 const SCOPES = [
   'account:read',
   'droplet:read',
@@ -128,7 +128,10 @@ function unauthorized(request: CloudRequest): Answer {
 
 type Handler = (request: RoutedRequest<Account, Extra>, cloud: Cloud<Account, Extra>) => Answer;
 
-/** Legacy tokens have `read` and, with full access, `write` [docs reference/api/scopes]. */
+/**
+ * Tokens for everything have `read` and, with full access, `write`; the umbrella scopes `api:read` and `api:write` stand
+ * for the same [docs reference/api/scopes].
+ */
 function scoped(scope: string, handler: Handler): Handler {
   return (request, cloud) => {
     if (has(request.token, scope)) return handler(request, cloud);
@@ -138,7 +141,8 @@ function scoped(scope: string, handler: Handler): Handler {
 }
 
 function has(token: CloudToken, scope: string): boolean {
-  return token.scopes.includes(scope) || token.scopes.includes(scope.endsWith(':read') ? 'read' : 'write');
+  const deed = scope.endsWith(':read') ? 'read' : 'write';
+  return [scope, deed, `api:${deed}`].some(granting => token.scopes.includes(granting));
 }
 
 /** [spec `resources/account/models/account.yml`] */
