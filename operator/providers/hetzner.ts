@@ -23,8 +23,9 @@ export const HETZNER_ANSWERS: readonly ClassificationRow[] = [
     source: 'docs.hetzner.cloud "Errors": cannot perform operation due to maintenance, sent with 403',
   },
   {
+    // The locations need no right that a token could lack.
     code: 'forbidden',
-    means: 'missingPermission',
+    means: 'accountLocked',
     source: 'docs.hetzner.cloud "Errors": insufficient permissions for this request, sent with 403',
   },
   {
@@ -140,8 +141,7 @@ async function verify(credential: Credential, request: CheckRequest, http: Provi
   const error = readError(answer.json);
   // A read-only token is a valid one: good enough for an account that only looks.
   if (error.code === 'token_readonly' && request.access === 'ReadOnly') return ACCEPTED;
-  const needed = request.access === 'ReadOnly' ? 'Read' : 'Read & Write';
-  return classify(HETZNER_ANSWERS, answer.status, error, [needed]);
+  return classify(HETZNER_ANSWERS, answer.status, error, ['Read & Write']);
 }
 
 const ACCEPTED: Outcome = { kind: 'accepted', permissions: { state: 'Unknown', missing: [] } };

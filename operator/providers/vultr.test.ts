@@ -78,12 +78,15 @@ describe('verifying a Vultr key', () => {
     expect(http.requests.map(request => request.path)).toEqual(['/v2/account', '/v2/instances?per_page=1']);
   });
 
-  test('a user who may see neither account nor servers lacks a permission', async () => {
-    expect(await verify(FORBIDDEN, FORBIDDEN)).toEqual({
-      kind: 'missingPermission',
-      missing: ['subscriptions_view'],
-      detail: 'Forbidden',
-    });
+  test('a key that is refused both calls is Vultr’s to explain, in its own words', async () => {
+    expect(await verify(FORBIDDEN, FORBIDDEN)).toEqual({ kind: 'accountLocked', detail: 'Forbidden' });
+  });
+
+  test.each([
+    ['first', [answer(403, { error: 'Blocked by policy' })]],
+    ['second', [FORBIDDEN, answer(403, { error: 'Blocked by policy' })]],
+  ])('a 403 without Vultr’s own status in it is no verdict (%s call)', async (_name, replies) => {
+    expect(await verify(...replies)).toEqual({ kind: 'unexpected', detail: 'HTTP 403' });
   });
 
   test.each<[string, ProviderAnswer, Outcome]>([

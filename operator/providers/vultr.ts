@@ -29,15 +29,19 @@ export const VULTR_ANSWERS: readonly ClassificationRow[] = [
   {
     status: 403,
     text: /./,
-    means: 'missingPermission',
+    means: 'accountLocked',
     source: 'www.vultr.com/api, 403: the API key is valid, but not allowed to do this (no text documented)',
   },
 ];
 
-/** `{"error":"text","status":n}`, www.vultr.com/api "Response Codes". */
-function readError(json: unknown): ProviderError {
+/**
+ * `{"error":"text","status":n}`, www.vultr.com/api "Response Codes". A 403 is Vultr's own only with its number in the
+ * body: filters and gateways say `{"error":"…"}` as well, and would have every key refused.
+ */
+function readError(status: number, json: unknown): ProviderError {
   const text = textField(json, 'error');
-  return text === undefined ? {} : { text };
+  const isOwn = status !== 403 || field(json, 'status') === status;
+  return text === undefined || !isOwn ? {} : { text };
 }
 
 // Vultr promises no shape: 36 characters A-Z0-9 is only what everybody has seen.
@@ -54,9 +58,10 @@ function get(http: ProviderHttp, credential: Credential, path: string): Promise<
 }
 
 /**
- * `GET /v2/account` is the verdict and gives the identity. Whether a sub-user without the ACL `billing` may call it is
- * not documented, so a 403 there only says that the key was recognised: listing servers, which every `access` needs,
- * then decides. `/v2/regions`, `/v2/plans` and `/v2/os` answer without a key and would prove nothing.
+ * `GET /v2/account` is the verdict and gives the identity. It needs a right of its own (action `account.billing.Read`,
+ * which older accounts call `billing`) that no `access` needs, so after a 403 listing servers decides. A 403 to that
+ * too is told in Vultr's own words: it may be a missing right, or an API that is switched off. `/v2/regions`,
+ * `/v2/plans` and `/v2/os` answer without a key and would prove nothing.
  */
 async function verify(credential: Credential, _request: CheckRequest, http: ProviderHttp): Promise<Outcome> {
   const account = await get(http, credential, '/v2/account');
@@ -70,8 +75,8 @@ async function verify(credential: Credential, _request: CheckRequest, http: Prov
       identity(textField(details, 'email') ?? account.headers['x-user'], textField(details, 'name')),
     );
   }
-  const outcome = classify(VULTR_ANSWERS, account.status, readError(account.json), []);
-  if (outcome.kind !== 'missingPermission') return outcome;
+  const outcome = classify(VULTR_ANSWERS, account.status, readError(account.status, account.json), []);
+  if (outcome.kind !== 'accountLocked') return outcome;
 
   const instances = await get(http, credential, '/v2/instances?per_page=1');
   if (!instances.ok) return instances.outcome;
@@ -81,13 +86,13 @@ async function verify(credential: Credential, _request: CheckRequest, http: Prov
     }
     return accepted(identity(instances.headers['x-user'] ?? account.headers['x-user'], undefined));
   }
-  return classify(VULTR_ANSWERS, instances.status, readError(instances.json), [LIST_SERVERS_ACL]);
+  return classify(VULTR_ANSWERS, instances.status, readError(instances.status, instances.json), []);
 }
 
-/** ACL that lets a user list servers (docs.vultr.com "Add Service User"); Vultr publishes no table of them. */
-const LIST_SERVERS_ACL = 'subscriptions_view';
-
-/** ACLs of `/v2/account` are not judged: it is not documented which call needs which, nor how IAM policies show. */
+/**
+ * ACLs of `/v2/account` are not judged: it is not documented which call needs which, nor how IAM policies show there. A
+ * key may end on a date, but whether `GET /v2/apikeys` names that of the key itself is documented nowhere.
+ */
 function accepted(account: AccountIdentity | undefined): Outcome {
   const permissions = { state: 'Unknown', missing: [] as string[] } as const;
   return account === undefined
@@ -96,8 +101,9 @@ function accepted(account: AccountIdentity | undefined): Outcome {
 }
 
 /**
- * Vultr's only identity is the e-mail address of the key's user, in `/v2/account` and in the header `x-user`. It leaves
- * this module only as a short hash: enough to tell accounts apart, too little to be of use to anybody else.
+ * Vultr's only identity is the e-mail address of the key's user, in `/v2/account` and in the header `x-user`: it says who
+ * the key is of, not which organization. It leaves this module only as a short hash: enough to tell users apart, too
+ * little to be of use to anybody else.
  */
 function identity(email: string | undefined, name: string | undefined): AccountIdentity | undefined {
   const address = email?.trim();
@@ -112,18 +118,21 @@ export const vultr: Provider = {
   fieldSets: [['token']],
   identityKinds: ['email-sha256'],
   guide: {
-    consoleUrl: 'https://my.vultr.com/settings/#settingsapi',
-    consolePath: 'Account → API → Enable API',
+    consoleUrl: 'https://console.vultr.com/',
+    consolePath: 'organization → Manage Organization → Users → the user → API Access → Create API Key',
     permissions: {
       ReadOnly:
-        'A key has all rights of its user. Make a user of its own (or a service user) with the permission "subscriptions_view" alone, and use the key of that user.',
+        'A key has all rights of its user. Make a user of its own, with a policy that allows compute.instance.List and compute.instance.Read (in older accounts: the permission "subscriptions_view"), and a key of that user.',
       ReadWrite:
-        'A key has all rights of its user. Make a user of its own (or a service user) with the permissions "subscriptions_view", "subscriptions", "provisioning" and "upgrade", and use the key of that user.',
+        'A key has all rights of its user. Make a user of its own, with a policy that allows compute.instance.* (Create, Delete, List, Read, Update; in older accounts: the permissions "subscriptions_view", "subscriptions", "provisioning" and "upgrade"), and a key of that user.',
     },
     notes: [
-      'Under Access Control, allow the addresses that the cluster calls from, IPv4 and IPv6: Vultr answers calls from others with "Unauthorized IP address".',
-      'Vultr does not publish which permission allows which call, so a missing one may be found out only with the first order.',
-      'Keys made with Vultr IAM may have an expiry date, which the key itself cannot read.',
+      'account.billing.Read (in older accounts: "billing") is not required: it lets the key read the account information, and so the name of the account.',
+      'Under API Access, in the Access Control List, allow the addresses that the cluster calls from, IPv4 and IPv6: Vultr answers calls from others with "Unauthorized IP address", and without any allowed address no key works at all.',
+      'A user may have several keys, each with an expiry date if you choose one. A key cannot read its own: note the date.',
+      'A service user is made with the API only and cannot log in to the console: an administrator makes its keys.',
+      'Vultr tells which user a key belongs to, not which organization: keys of two users cannot be compared.',
+      'Vultr does not tell a key what its user may do, so a missing right may be found out only with the first order.',
     ],
   },
   // 30 requests a second an address (docs.vultr.com, rate limits), shared with everything else that leaves through it.

@@ -56,9 +56,9 @@ export const hetznerContract: CloudContract<HetznerProject, object> = {
       name: '401 token_readonly where reading is enough',
       access: 'ReadOnly',
     },
-    codeRow(403, 'forbidden', { kind: 'missingPermission', missing: ['Read & Write'], detail: 'text' }),
+    codeRow(403, 'forbidden', { kind: 'accountLocked', detail: 'text' }),
     {
-      ...codeRow(403, 'forbidden', { kind: 'missingPermission', missing: ['Read'], detail: 'text' }),
+      ...codeRow(403, 'forbidden', { kind: 'accountLocked', detail: 'text' }),
       name: '403 forbidden where reading is wanted',
       access: 'ReadOnly',
     },
@@ -88,11 +88,13 @@ export const hetznerContract: CloudContract<HetznerProject, object> = {
       kind: 'unexpected',
       detail: 'HTTP 410: deprecated_api_endpoint: text',
     }),
-    {
-      name: '403 in a form that is not the API’s',
-      arrange: cloud => answerOnce(cloud, 403, '{"message":"blocked by policy"}'),
-      expected: { kind: 'unexpected', detail: 'HTTP 403' },
-    },
+    ...['{"message":"blocked by policy"}', '{"id":"blocked","message":"Blocked by egress policy"}'].map(
+      body => ({
+        name: `403 in a form that is not the API’s: ${body}`,
+        arrange: (cloud: HetznerCloud): void => answerOnce(cloud, 403, body),
+        expected: { kind: 'unexpected', detail: 'HTTP 403' },
+      }),
+    ),
     {
       name: '200 without locations',
       arrange: cloud => answerOnce(cloud, 200, '{"ok":true}'),

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 
 import type { CloudContract } from './contract.ts';
 import type { CloudToken } from './kit.ts';
-import type { VultrAccount, VultrCloud } from './vultr.ts';
+import type { VultrAccount, VultrCloud, VultrExtra } from './vultr.ts';
 import { createVultrCloud, vultrError } from './vultr.ts';
 
-type Token = CloudToken<VultrAccount>;
+type Token = CloudToken<VultrAccount, VultrExtra>;
 
 const UNKNOWN = { state: 'Unknown', missing: [] };
 const ACCOUNT = '/v2/account';
@@ -13,10 +13,8 @@ const INSTANCES = '/v2/instances';
 /** A user who may list servers, but not see the account. */
 const WITHOUT_BILLING = { scopes: ['subscriptions_view', 'subscriptions', 'provisioning'] };
 
-function ids({ account }: Token): string[] {
-  return [
-    `email-sha256:${createHash('sha256').update(account.email.toLowerCase()).digest('hex').slice(0, 16)}`,
-  ];
+function ids({ extra }: Token): string[] {
+  return [`email-sha256:${createHash('sha256').update(extra.email).digest('hex').slice(0, 16)}`];
 }
 
 function accepted(token: Token): object {
@@ -31,7 +29,7 @@ function refuseOnce(cloud: VultrCloud, path: string, status: number, text: strin
   answerOnce(cloud, path, status, vultrError(status, text).body.toString());
 }
 
-export const vultrContract: CloudContract<VultrAccount, object> = {
+export const vultrContract: CloudContract<VultrAccount, VultrExtra> = {
   create: createVultrCloud,
   accepted,
   calls: { first: 1, recheck: 1 },
@@ -91,8 +89,44 @@ export const vultrContract: CloudContract<VultrAccount, object> = {
       name: 'a user who may see neither account nor servers',
       token: { scopes: ['dns'] },
       access: 'ReadOnly',
-      expected: { kind: 'missingPermission', missing: ['subscriptions_view'], detail: 'Forbidden' },
+      expected: { kind: 'accountLocked', detail: 'Forbidden' },
     },
+    {
+      name: 'a second user of the organization, who is another one to Vultr',
+      token: { extra: { email: 'deploy@example.com' } },
+      expected: accepted,
+    },
+    {
+      name: 'a policy that allows servers, by a wildcard, and no account information',
+      token: { scopes: ['compute.instance.*'] },
+      expected: token => ({ kind: 'accepted', account: { ids: ids(token) }, permissions: UNKNOWN }),
+    },
+    {
+      name: 'a policy that allows account information as well',
+      token: { scopes: ['compute.instance.*', 'account.billing.Read'] },
+      expected: accepted,
+    },
+    {
+      name: 'a key with an expiry date, which it cannot read',
+      token: { expiresInSeconds: 86_400 },
+      expected: accepted,
+    },
+    {
+      name: 'a user without any allowed address',
+      token: { addresses: [] },
+      expected: {
+        kind: 'sourceNotAllowed',
+        address: '127.0.0.1',
+        detail: 'Unauthorized IP address: 127.0.0.1',
+      },
+    },
+    ...['{"error":"Blocked by egress policy"}', '{"id":"blocked","message":"Blocked by egress policy"}'].map(
+      body => ({
+        name: `a filter that answers every call with 403 and ${body}`,
+        arrange: (cloud: VultrCloud): void => void cloud.inject({ kind: 'answer', status: 403, body }),
+        expected: { kind: 'unexpected', detail: 'HTTP 403' },
+      }),
+    ),
     {
       name: 'an outage at the second call, which belongs to the verdict',
       token: WITHOUT_BILLING,

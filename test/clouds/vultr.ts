@@ -5,12 +5,20 @@ import { json } from './answer.ts';
 import { UPPER_ALPHANUMERIC } from './ids.ts';
 import { bearer, createCloud, isAllowedFrom, isExpired, queryNumber } from './kit.ts';
 
+/** An organization; keys belong to its users (docs.vultr.com "Manage User API Access"). */
 export interface VultrAccount {
   name: string;
+  /** Of the user who owns it. */
   email: string;
 }
 
-export type VultrCloud = Cloud<VultrAccount>;
+export interface VultrExtra {
+  /** Of the key's user; default: the owner of the organization. */
+  email: string;
+}
+
+export type VultrCloud = Cloud<VultrAccount, VultrExtra>;
+type Token = CloudToken<VultrAccount, VultrExtra>;
 
 /** ACLs of a user: docs.vultr.com/reference/vultr-cli/users/create. */
 const ACLS = [
@@ -34,7 +42,8 @@ export function vultrError(status: number, error: string): Answer {
   return json(status, { error, status });
 }
 
-// No source tells the text of a 403, nor which ACL a call needs: the names suggest these.
+// No source tells the text of a 403, nor which ACL a call needs: the names suggest these. The IAM actions are documented
+// (docs.vultr.com "IAM Policy Actions Map"), wildcards included.
 function forbidden(): Answer {
   return vultrError(403, 'Forbidden');
 }
@@ -50,16 +59,25 @@ function list(request: CloudRequest, name: string, all: readonly object[]): Answ
   return json(200, { [name]: all.slice(from, from + size), meta: { total: all.length, links } });
 }
 
-function has(token: CloudToken<VultrAccount>, ...acls: (typeof ACLS)[number][]): boolean {
-  return acls.some(acl => token.scopes.includes(acl));
+/** By an ACL of an older account, or by a policy that allows the action. */
+function has({ scopes }: Token, acls: readonly (typeof ACLS)[number][], action: string): boolean {
+  return scopes.some(
+    scope =>
+      acls.some(acl => acl === scope) ||
+      scope === action ||
+      (scope.endsWith('*') && action.startsWith(scope.slice(0, -1))),
+  );
 }
 
-const definition: CloudDefinition<VultrAccount, object> = {
+const definition: CloudDefinition<VultrAccount, VultrExtra> = {
   name: 'Vultr',
   allScopes: ACLS,
   newAccount: (ids, name) => ({ name: `Account ${name}`, email: `${ids.text(8, 'abcdefghij')}@example.com` }),
   // 36 characters A-Z0-9: samples of vultr/govultr, trufflehog's detector `vultrapikey`.
-  newToken: ids => ({ credential: { token: ids.text(36, UPPER_ALPHANUMERIC) }, extra: {} }),
+  newToken: (ids, _options, { email }) => ({
+    credential: { token: ids.text(36, UPPER_ALPHANUMERIC) },
+    extra: { email },
+  }),
   identify: (request, cloud) => cloud.find('token', bearer(request) ?? ''),
   refuse(token, request, cloud) {
     if (token === undefined || token.revoked || isExpired(token, cloud.now())) {
@@ -77,13 +95,14 @@ const definition: CloudDefinition<VultrAccount, object> = {
       method: 'GET',
       path: '/v2/account',
       handle({ token }) {
-        if (!has(token, 'billing')) return forbidden();
+        if (!has(token, ['billing'], 'account.billing.Read')) return forbidden();
         // www.vultr.com/api "Get Account Info", vultr/govultr account_test.go.
         return json(200, {
           account: {
             name: token.account.name,
-            email: token.account.email,
-            acls: token.scopes,
+            email: token.extra.email,
+            // Whether IAM policies show here is documented nowhere.
+            acls: token.scopes.filter(scope => ACLS.some(acl => acl === scope)),
             balance: -100.55,
             pending_charges: 60.25,
             last_payment_date: '2020-10-10T01:56:20+00:00',
@@ -96,7 +115,7 @@ const definition: CloudDefinition<VultrAccount, object> = {
       method: 'GET',
       path: '/v2/instances',
       handle: request =>
-        has(request.token, 'subscriptions_view', 'subscriptions')
+        has(request.token, ['subscriptions_view', 'subscriptions'], 'compute.instance.List')
           ? list(request, 'instances', [])
           : forbidden(),
     },
@@ -114,7 +133,7 @@ const definition: CloudDefinition<VultrAccount, object> = {
   ],
   notFound: () => vultrError(404, 'Invalid URI'),
   // The address of the key's user comes back with every answer to a known key.
-  headers: (token): Record<string, string> => (token === undefined ? {} : { 'X-User': token.account.email }),
+  headers: (token): Record<string, string> => (token === undefined ? {} : { 'X-User': token.extra.email }),
   error: vultrError,
   // {"status":429,"error":"rate limit exceeded"}, beyond 30 requests a second an address (docs.vultr.com); no rate-limit headers are documented.
   throttled: () => vultrError(429, 'rate limit exceeded'),
