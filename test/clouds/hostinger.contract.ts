@@ -50,6 +50,14 @@ export const hostingerContract: CloudContract<object, object> = {
       expected: { kind: 'unexpected', detail: 'HTTP 403: Forbidden' },
     },
     {
+      name: 'a filter that blocks a made-up token in JSON',
+      arrange: (cloud, token) => {
+        token.revoked = true;
+        answerOnce(cloud, 403, '{"id":"blocked","message":"Blocked by egress policy"}');
+      },
+      expected: { kind: 'unexpected', detail: 'HTTP 403: Blocked by egress policy' },
+    },
+    {
       name: '422',
       arrange: cloud => refuseOnce(cloud, 422, 'The name field is required.'),
       expected: { kind: 'unexpected', detail: 'HTTP 422: The name field is required.' },

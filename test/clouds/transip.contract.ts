@@ -112,6 +112,23 @@ export const transipContract: CloudContract<TransipAccount, TransipExtra> = {
       arrange: cloud => void cloud.inject({ kind: 'html', status: 403 }, { path: '/v6/api-test' }),
       expected: { kind: 'unreachable', cause: 'HtmlAnswer' },
     },
+    ...['/v6/auth', '/v6/api-test'].flatMap(path => [
+      {
+        name: `a filter that blocks ${path} in JSON`,
+        arrange: (cloud: Cloud): void =>
+          void cloud.inject(
+            { kind: 'answer', status: 403, body: '{"id":"blocked","message":"Blocked by egress policy"}' },
+            { path },
+          ),
+        expected: { kind: 'unexpected', detail: 'HTTP 403' },
+      },
+      {
+        name: `${path} down alone, at a recheck`,
+        depth: 'recheck' as const,
+        arrange: (cloud: Cloud): void => void cloud.inject({ kind: 'status', status: 500 }, { path }),
+        expected: { kind: 'unreachable', cause: 'Http500' },
+      },
+    ]),
     {
       name: '200 without a token',
       arrange: cloud =>
