@@ -1,3 +1,4 @@
+import { BLOCKS } from './blocks.ts';
 import type { CloudContract } from './contract.ts';
 import type { DigitalOceanAccount, DigitalOceanExtra } from './digitalocean.ts';
 import type { CloudToken } from './kit.ts';
@@ -10,8 +11,6 @@ const SUFFICIENT = { state: 'Sufficient', missing: [] };
 const UNKNOWN = { state: 'Unknown', missing: [] };
 const TOKEN_INFO = '/v1/oauth/token/info';
 const CONSOLE_HOST = 'cloud.digitalocean.com';
-/** What a filter on the way out of a cluster may say: it is in DigitalOcean's own form. */
-const EGRESS_BLOCK = '{"id":"blocked","message":"Blocked by egress policy"}';
 const NEEDED = ['droplet:read', 'droplet:create', 'droplet:update', 'droplet:delete', 'droplet:admin'];
 const NEEDED_BESIDE = ['ssh_key:read', 'ssh_key:create', 'tag:read', 'tag:create'];
 
@@ -158,7 +157,7 @@ export const digitaloceanContract: CloudContract<DigitalOceanAccount, DigitalOce
       name: 'a made-up token behind a filter that blocks everything in JSON',
       arrange: (cloud, token) => {
         token.revoked = true;
-        cloud.inject({ kind: 'answer', status: 403, body: EGRESS_BLOCK });
+        cloud.inject(BLOCKS.egress);
       },
       expected: {
         kind: 'unexpected',
@@ -169,7 +168,7 @@ export const digitaloceanContract: CloudContract<DigitalOceanAccount, DigitalOce
       name: 'the same filter, which knows nothing of the console host',
       arrange: (cloud, token) => {
         token.revoked = true;
-        cloud.inject({ kind: 'answer', status: 403, body: EGRESS_BLOCK });
+        cloud.inject(BLOCKS.egress);
         cloud.inject({ kind: 'html', status: 404 }, { path: TOKEN_INFO });
       },
       expected: { kind: 'unexpected', detail: 'HTTP 403: blocked: Blocked by egress policy' },

@@ -1,3 +1,4 @@
+import { BLOCKS } from './blocks.ts';
 import type { CloudContract } from './contract.ts';
 import type { HostingerCloud } from './hostinger.ts';
 import { createHostingerCloud, hostingerError } from './hostinger.ts';
@@ -53,7 +54,7 @@ export const hostingerContract: CloudContract<object, object> = {
       name: 'a filter that blocks a made-up token in JSON',
       arrange: (cloud, token) => {
         token.revoked = true;
-        answerOnce(cloud, 403, '{"id":"blocked","message":"Blocked by egress policy"}');
+        cloud.inject(BLOCKS.egress);
       },
       expected: { kind: 'unexpected', detail: 'HTTP 403: Blocked by egress policy' },
     },

@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 
+import { BLOCKS } from './blocks.ts';
 import type { CloudContract } from './contract.ts';
 import type { CloudToken } from './kit.ts';
 import type { TransipAccount, TransipCloud, TransipExtra } from './transip.ts';
@@ -115,11 +116,7 @@ export const transipContract: CloudContract<TransipAccount, TransipExtra> = {
     ...['/v6/auth', '/v6/api-test'].flatMap(path => [
       {
         name: `a filter that blocks ${path} in JSON`,
-        arrange: (cloud: Cloud): void =>
-          void cloud.inject(
-            { kind: 'answer', status: 403, body: '{"id":"blocked","message":"Blocked by egress policy"}' },
-            { path },
-          ),
+        arrange: (cloud: Cloud): void => void cloud.inject(BLOCKS.egress, { path }),
         expected: { kind: 'unexpected', detail: 'HTTP 403' },
       },
       {

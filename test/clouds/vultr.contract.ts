@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import { BLOCKS } from './blocks.ts';
 import type { CloudContract } from './contract.ts';
 import type { CloudToken } from './kit.ts';
 import type { VultrAccount, VultrCloud, VultrExtra } from './vultr.ts';
@@ -120,13 +121,16 @@ export const vultrContract: CloudContract<VultrAccount, VultrExtra> = {
         detail: 'Unauthorized IP address: 127.0.0.1',
       },
     },
-    ...['{"error":"Blocked by egress policy"}', '{"id":"blocked","message":"Blocked by egress policy"}'].map(
-      body => ({
-        name: `a filter that answers every call with 403 and ${body}`,
-        arrange: (cloud: VultrCloud): void => void cloud.inject({ kind: 'answer', status: 403, body }),
-        expected: { kind: 'unexpected', detail: 'HTTP 403' },
-      }),
-    ),
+    {
+      name: 'a filter that answers every call with 403 and JSON',
+      arrange: cloud => void cloud.inject(BLOCKS.egress),
+      expected: { kind: 'unexpected', detail: 'HTTP 403' },
+    },
+    {
+      name: 'the same in a form that is almost Vultr’s',
+      arrange: cloud => void cloud.inject(BLOCKS.gateway),
+      expected: { kind: 'unexpected', detail: 'HTTP 403' },
+    },
     {
       name: 'an outage at the second call, which belongs to the verdict',
       token: WITHOUT_BILLING,
