@@ -26,6 +26,23 @@ test('the account needs the ACL billing, servers an ACL of subscriptions', async
   expect((await get('/v2/instances', token)).status).toBe(403);
 });
 
+test('a policy allows actions, by wildcards as well, and shows no ACLs', async () => {
+  const { token } = cloud.createToken({ name: 'key', scopes: ['compute.instance.*'] }).credential;
+  expect((await get('/v2/account', token)).status).toBe(403);
+  expect((await get('/v2/instances', token)).status).toBe(200);
+  cloud.change('key', { scopes: ['compute.baremetal.*', 'account.billing.Read'] });
+  expect(await (await get('/v2/account', token)).json()).toMatchObject({ account: { acls: [] } });
+  expect((await get('/v2/instances', token)).status).toBe(403);
+});
+
+test('users of one organization have addresses of their own', async () => {
+  const owner = cloud.createToken();
+  const other = cloud.createToken({ extra: { email: 'deploy@example.com' } });
+  expect(other.account).toBe(owner.account);
+  const headers = (await get('/v2/account', other.credential['token'])).headers;
+  expect(headers.get('x-user')).toBe('deploy@example.com');
+});
+
 test('names a caller’s address that is not on the list', async () => {
   const { token } = cloud.createToken({ addresses: ['203.0.113.7'] }).credential;
   const response = await get('/v2/account', token);

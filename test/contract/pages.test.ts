@@ -22,6 +22,7 @@ describe.each(CONTRACTS)('docs/providers of %s', (name, contract) => {
       guide.consolePath,
       ...Object.values(guide.permissions),
       ...guide.notes,
+      ...Object.keys(guide.furtherRights ?? {}),
     ];
     for (const sentence of sentences) expect(page).toContain(words(sentence));
   });
