@@ -45,6 +45,7 @@ export function helpFor(account: CloudAccount, { name, guide }: Provider): Help 
     consoleUrl: guide.consoleUrl,
     consolePath: guide.consolePath,
     permissions: guide.permissions[access],
+    ...(guide.furtherRights && { furtherRights: guide.furtherRights }),
     access,
     secretName: account.spec.credentialsSecretRef.name,
     copyName,

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { decide } from './decide.ts';
 import type { Facts, Proof } from './facts.ts';
 import { compareAccounts } from './identity.ts';
+import type { Outcome } from './outcome.ts';
 import { DEFAULT_TIMING } from './schedule.ts';
 import { DAY, MINUTE, SECOND, toTimestamp } from './time.ts';
 import { accepted, conditionOf, createWorld, shown, START } from './world.test-support.ts';
@@ -166,11 +167,14 @@ describe('an edited proof', () => {
   });
 });
 
-test('a recheck that tells neither permissions nor account leaves them as they are', () => {
+test.each<Partial<Extract<Outcome, { kind: 'accepted' }>>>([
+  {},
+  { permissions: { state: 'Unknown', missing: [] } },
+])('a recheck that tells neither permissions nor account leaves them as they are: %j', told => {
   const world = createWorld({ secret: 'good-a' });
   world.advance(SECOND);
   const { account, credential } = world.status();
-  world.provider(() => ({ kind: 'accepted' }));
+  world.provider(() => ({ kind: 'accepted', ...told }));
   world.request('now');
   world.advance(SECOND);
   expect(world.status().account).toEqual(account);
@@ -193,4 +197,17 @@ describe('identities', () => {
   ])('%j proven as %j under the pin %j', (known, ids, pin, comparison) => {
     expect(compareAccounts(known, ids && { ids }, pin)).toEqual(comparison);
   });
+});
+
+test('a right that a working credential loses, or gets, is told', () => {
+  const world = createWorld({ secret: 'good-a' });
+  world.advance(SECOND);
+  world.provider(() => accepted({ permissions: { state: 'Sufficient', missing: ['droplet:admin'] } }));
+  world.request('lost');
+  world.advance(SECOND);
+  expect(conditionOf(world, 'Connected')?.message).toContain('lacks droplet:admin');
+  world.provider(() => accepted());
+  world.request('again');
+  world.advance(SECOND);
+  expect(conditionOf(world, 'Connected')?.message).not.toContain('lacks');
 });

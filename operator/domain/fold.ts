@@ -15,12 +15,13 @@ import {
   causeIn,
   differentAccountMessage,
   type Help,
+  limitsMessage,
   MENDABLE_REASONS,
   refusalMessage,
   refusalReason,
   staticMessage,
 } from './messages.ts';
-import { type AccountIdentity, isDefinitive, type Outcome } from './outcome.ts';
+import { type AccountIdentity, isDefinitive, type Outcome, type Permissions } from './outcome.ts';
 import { backoff, countRefusal, nextCheckAt, retryRefusedAt } from './schedule.ts';
 import { DAY, fromTimestamp, HOUR, isAhead, isBeyond, MINUTE, toTimestamp } from './time.ts';
 
@@ -135,13 +136,16 @@ function isNewer({ account, credential }: Proof, status: CloudAccountStatus, now
 }
 
 function verified({ help, noIdentity }: Facts, { status }: Draft, notComparable: boolean): Because {
-  const reason = status.credential?.access === 'ReadOnly' ? 'VerifiedReadOnly' : 'Verified';
+  // What is in force has one.
+  const { access, permissions } = status.credential as Proof['credential'];
+  const reason = access === 'ReadOnly' ? 'VerifiedReadOnly' : 'Verified';
   const note = noIdentity
     ? ` ${help.provider} has no way to tell which account a credential belongs to.`
     : notComparable
       ? ' The account it belongs to could not be compared with the one before.'
       : '';
-  return { reason, message: `${staticMessage(reason, help)}${note}`, fresh: true };
+  const limits = limitsMessage(permissions.missing, help);
+  return { reason, message: `${staticMessage(reason, help)}${limits}${note}`, fresh: true };
 }
 
 /** Writes down a definitive answer of now and when the next check is due. */
@@ -167,12 +171,16 @@ export function foldInForce(facts: Facts, draft: Draft, result: Result, current:
     delete draft.status.confirming;
     delete draft.status.lastAttempt;
     credential.verifiedAt = toTimestamp(at);
-    if (outcome.permissions !== undefined) credential.permissions = outcome.permissions;
     keepExpiry(credential, outcome.expiresAt);
     if (outcome.account !== undefined)
       draft.status.account = accountStatus(mergeAccounts(draft.status.account, outcome.account));
-    if (draft.refused || draft.verdict?.reason === 'ConfirmingRejection')
-      draft.verdict = verified(facts, draft, false);
+    const missing = credential.permissions.missing.join();
+    keepPermissions(credential, outcome.permissions);
+    const isNews =
+      draft.refused ||
+      draft.verdict?.reason === 'ConfirmingRejection' ||
+      credential.permissions.missing.join() !== missing;
+    if (isNews) draft.verdict = verified(facts, draft, false);
     draft.refused = false;
     scheduleNext(facts, draft, at);
     return;
@@ -288,6 +296,11 @@ function proofOf(
 function accountStatus({ ids, name }: AccountIdentity): NonNullable<Proof['account']> {
   // Never empty, by its contract.
   return { id: ids[0] as string, ids, ...(name !== undefined && { name }) };
+}
+
+/** What was known of the same bytes stays where the provider cannot tell it any more. */
+function keepPermissions(credential: Proof['credential'], permissions: Permissions | undefined): void {
+  if (permissions !== undefined && permissions.state !== 'Unknown') credential.permissions = permissions;
 }
 
 function keepExpiry(credential: Proof['credential'], expiresAt: number | null | undefined): void {

@@ -6,6 +6,7 @@ import {
   expiringMessage,
   type Help,
   invalidSecretMessage,
+  limitsMessage,
   notWritableMessage,
   postponedMessage,
   postponedRecheckNote,
@@ -125,4 +126,12 @@ test('a copy that cannot be written is told in the words of the API server, wher
   expect(notWritableMessage('exceeded quota: full', HELP)).toBe(
     `${plain} The API server says: exceeded quota: full`,
   );
+});
+
+test('a right that only some operations need is named with what needs it, and nothing else is', () => {
+  const help = { ...HELP, furtherRights: { 'droplet:admin': 'rebuilding a server' } };
+  expect(limitsMessage(['droplet:admin', 'constructor'], help)).toBe(
+    ' It lacks droplet:admin, which rebuilding a server needs.',
+  );
+  expect(limitsMessage(['droplet:admin'], HELP)).toBe('');
 });

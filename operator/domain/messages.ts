@@ -8,6 +8,8 @@ export interface Help {
   consolePath: string;
   /** Exact permissions to choose for the wanted access, in whole sentences. */
   permissions: string;
+  /** Rights that only some operations need, and what needs them. */
+  furtherRights?: Readonly<Record<string, string>>;
   access: string;
   secretName: string;
   copyName: string;
@@ -180,6 +182,14 @@ export function staticMessage(reason: AccountReason, help: Help): string {
     case 'ExpiresSoon':
       return `The credential in Secret "${help.secretName}" needs attention; look into it at ${consolePage(help)}.`;
   }
+}
+
+/** What an accepted credential cannot do, in a sentence each; '' where it may do all. */
+export function limitsMessage(missing: readonly string[], { furtherRights = {} }: Help): string {
+  return missing
+    .filter(right => Object.hasOwn(furtherRights, right))
+    .map(right => ` It lacks ${right}, which ${furtherRights[right]} needs.`)
+    .join('');
 }
 
 /** The copy cannot be written. @param detail the API server's words, where they may be shown */

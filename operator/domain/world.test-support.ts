@@ -363,6 +363,7 @@ export function createWorld(options: WorldOptions = {}): World {
         consoleUrl: 'https://cloud.digitalocean.com',
         consolePath: 'API > Tokens',
         permissions: 'full access',
+        furtherRights: { 'droplet:admin': 'rebuilding a server' },
         access: spec.access,
         secretName: 'source',
         copyName: spec.copyName,
