@@ -8,7 +8,7 @@ export interface CloudContract<Account extends object, Extra extends object> {
   create(options?: CloudOptions): Cloud<Account, Extra>;
   /** A good token with all rights, checked for ReadWrite for the first time. */
   accepted(token: CloudToken<Account, Extra>): object;
-  /** Calls that such a check makes. Promised: at most 4, and at most 2 (3 where one call proves nothing). */
+  /** Calls that such a check makes. Promised: at most 5, and at most 2 (3 where one call proves nothing), with account and expiry known. */
   calls: { first: number; recheck: number };
   /** The hint that is shown of a token. */
   hint(token: CloudToken<Account, Extra>): string;
@@ -28,6 +28,8 @@ export interface ContractRow<Account extends object, Extra extends object> {
   depth?: 'first' | 'recheck';
   /** Ids proven earlier; only with `recheck`. */
   knownIds?(token: CloudToken<Account, Extra>): string[];
+  /** The expiry is known from earlier; only with `recheck`. */
+  expiryKnown?: boolean;
   /** The whole outcome. */
   expected: object | ((token: CloudToken<Account, Extra>) => object);
 }

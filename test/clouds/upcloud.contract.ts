@@ -34,6 +34,11 @@ function answerOnce(cloud: UpCloudCloud, path: string, status: number, body: obj
   cloud.inject({ kind: 'answer', status, body: JSON.stringify(body) }, { path, times: 1 });
 }
 
+/** What UpCloud says where a user may not know. */
+function forbidOnce(cloud: UpCloudCloud, path: string, code: string): void {
+  answerOnce(cloud, path, 403, { error: { error_code: code, error_message: 'The action is forbidden.' } });
+}
+
 /** What every call is refused with, in the format of a token and in that of a password. */
 function refused(
   status: number,
@@ -80,6 +85,16 @@ export const upcloudContract: CloudContract<UpCloudAccount, UpCloudExtra> = {
       expected: { kind: 'rejected', detail: REFUSED },
     },
     {
+      name: 'an address that is not allowed: UpCloud does not tell it from a bad token',
+      token: { addresses: ['192.0.2.1'] },
+      expected: { kind: 'rejected', detail: REFUSED },
+    },
+    {
+      name: 'a subaccount without "Allow API connections"',
+      token: { extra: { ...SUB, allowApi: false } },
+      expected: { kind: 'rejected', detail: REFUSED },
+    },
+    {
       name: 'a bare 401',
       arrange: cloud => void cloud.inject({ kind: 'empty', status: 401 }, { path: '/1.3/account' }),
       expected: { kind: 'rejected' },
@@ -88,8 +103,8 @@ export const upcloudContract: CloudContract<UpCloudAccount, UpCloudExtra> = {
     ...refused(401, 'SOMETHING_NEW', { kind: 'rejected' }),
     ...refused(402, 'INSUFFICIENT_CREDITS', { kind: 'accountLocked' }),
     ...refused(403, 'TRIAL_PLAN', { kind: 'accountLocked' }),
-    ...refused(403, 'ACTION_FORBIDDEN', { kind: 'missingPermission', missing: ['account'] }),
-    ...refused(403, 'ACCOUNT_FORBIDDEN', { kind: 'missingPermission', missing: ['account'] }),
+    ...refused(403, 'ACTION_FORBIDDEN', { kind: 'accountLocked' }),
+    ...refused(403, 'ACCOUNT_FORBIDDEN', { kind: 'accountLocked' }),
     notUnderstood(401, 'AUTHENTICATION_REQUIRED'),
     notUnderstood(403, 'SERVICE_ERROR'),
     notUnderstood(403, 'IP_ADDRESS_FORBIDDEN'),
@@ -101,18 +116,14 @@ export const upcloudContract: CloudContract<UpCloudAccount, UpCloudExtra> = {
     },
     { name: 'a token of a subaccount with all permissions', token: { extra: SUB }, expected: accepted },
     {
-      name: 'a subaccount without any permission',
+      name: 'a subaccount without any permission: it gets rows for what it creates',
       token: { extra: { ...SUB, permissions: {} } },
-      expected: token => ({
-        kind: 'missingPermission',
-        missing: ['network *', 'server *', 'storage *'],
-        account: identity(token),
-      }),
+      expected: token => ({ ...accepted(token), permissions: UNKNOWN }),
     },
     {
       name: 'a subaccount with one server, for an account that orders',
       token: { extra: { ...BASIC_SUB, permissions: { server: '00a1', storage: '*', network: '*' } } },
-      expected: token => ({ kind: 'missingPermission', missing: ['server *'], account: identity(token) }),
+      expected: token => ({ ...acceptedPassword(token), permissions: UNKNOWN }),
     },
     {
       name: 'a subaccount with one server, for an account that only looks',
@@ -124,12 +135,13 @@ export const upcloudContract: CloudContract<UpCloudAccount, UpCloudExtra> = {
       name: 'a subaccount without servers, for an account that only looks',
       token: { extra: { ...BASIC_SUB, permissions: { storage: '*' } } },
       access: 'ReadOnly',
-      expected: token => ({ kind: 'missingPermission', missing: ['server'], account: identity(token) }),
+      expected: token => ({ ...acceptedPassword(token), permissions: UNKNOWN }),
     },
     {
       name: 'a main account that was known, checked again',
       depth: 'recheck',
       knownIds: token => identity(token).ids,
+      expiryKnown: true,
       expected: token => ({
         kind: 'accepted',
         account: { ids: identity(token).ids },
@@ -137,42 +149,95 @@ export const upcloudContract: CloudContract<UpCloudAccount, UpCloudExtra> = {
       }),
     },
     {
-      name: 'a subaccount that lost a permission, checked again',
-      token: { extra: { ...SUB, permissions: { server: '*', storage: '*' } } },
+      name: 'an expiry that was not known yet, checked again',
       depth: 'recheck',
       knownIds: token => identity(token).ids,
       expected: token => ({
-        kind: 'missingPermission',
-        missing: ['network *'],
-        account: { ids: identity(token).ids },
-      }),
-    },
-    {
-      name: 'details that are down',
-      token: { extra: SUB },
-      arrange: cloud =>
-        void cloud.inject({ kind: 'status', status: 500 }, { path: '/1.3/account/details/sub_user' }),
-      expected: token => ({
         kind: 'accepted',
-        account: { ids: ['user:sub_user'] },
-        permissions: UNKNOWN,
+        account: { ids: identity(token).ids },
+        permissions: SUFFICIENT,
         expiresAt: expiry(token),
       }),
     },
     {
-      name: 'permissions that are down',
+      name: 'a subaccount that lost a permission, checked again',
+      token: { extra: { ...SUB, permissions: { server: '*', storage: '*' } } },
+      depth: 'recheck',
+      knownIds: token => identity(token).ids,
+      expiryKnown: true,
+      expected: token => ({
+        kind: 'accepted',
+        account: { ids: identity(token).ids },
+        permissions: UNKNOWN,
+      }),
+    },
+    {
+      name: 'an account that was not known yet, checked again',
       token: { extra: SUB },
-      arrange: cloud => void cloud.inject({ kind: 'status', status: 500 }, { path: '/1.3/permission' }),
+      depth: 'recheck',
+      knownIds: ({ extra }) => [`user:${extra.username}`],
+      expected: accepted,
+    },
+    ...['/1.3/account/details/:username', '/1.3/permission', '/1.3/account/tokens'].flatMap(
+      (path): ContractRow<UpCloudAccount, UpCloudExtra>[] => [
+        {
+          name: `500 on ${path}`,
+          token: { extra: SUB },
+          arrange: cloud => void cloud.inject({ kind: 'status', status: 500 }, { path }),
+          expected: { kind: 'unreachable', cause: 'Http500' },
+        },
+        {
+          name: `a filter that blocks ${path} in JSON`,
+          token: { extra: SUB },
+          arrange: cloud => answerOnce(cloud, path, 403, { id: 'blocked', message: 'Blocked by policy' }),
+          expected: { kind: 'unexpected', detail: 'HTTP 403' },
+        },
+        {
+          name: `200 on ${path} that tells something else`,
+          token: { extra: SUB },
+          arrange: cloud => answerOnce(cloud, path, 200, { ok: true }),
+          expected: {
+            kind: 'unexpected',
+            detail: `HTTP 200 without ${path.endsWith('tokens') ? 'a list of tokens' : path.endsWith('permission') ? 'permissions' : 'details of the account'}`,
+          },
+        },
+      ],
+    ),
+    {
+      name: 'details that UpCloud does not tell this user',
+      token: { extra: SUB },
+      arrange: cloud => forbidOnce(cloud, '/1.3/account/details/:username', 'ACTION_FORBIDDEN'),
+      expected: token => ({ ...accepted(token), account: { ids: ['user:sub_user'] } }),
+    },
+    {
+      name: 'permissions that UpCloud does not tell this user',
+      token: { extra: SUB },
+      arrange: cloud => forbidOnce(cloud, '/1.3/permission', 'ACTION_FORBIDDEN'),
       expected: token => ({ ...accepted(token), permissions: UNKNOWN }),
     },
     {
-      name: 'a list of tokens that is down',
-      arrange: cloud => void cloud.inject({ kind: 'status', status: 500 }, { path: '/1.3/account/tokens' }),
+      name: 'a list of tokens that UpCloud does not tell this user',
+      arrange: cloud => forbidOnce(cloud, '/1.3/account/tokens', 'ACCOUNT_FORBIDDEN'),
       expected: acceptedPassword,
     },
     {
       name: 'several tokens that cannot be told apart',
       arrange: cloud => void cloud.createToken({ expiresInSeconds: 86_400 }),
+      expected: acceptedPassword,
+    },
+    {
+      name: 'sessions of the control panel beside the token',
+      arrange: cloud => {
+        for (let more = 0; more < 30; more++)
+          cloud.createToken({ expiresInSeconds: 3600, extra: { gui: true } });
+      },
+      expected: accepted,
+    },
+    {
+      name: 'more tokens than one page of the list',
+      arrange: cloud => {
+        for (let more = 0; more < 110; more++) cloud.createToken();
+      },
       expected: acceptedPassword,
     },
     {

@@ -57,6 +57,30 @@ test('a subaccount reads itself and its own permissions, the main account those 
   expect(all).toMatchObject({ permissions: { permission: [{ user: 'sub' }, { user: 'other' }] } });
 });
 
+test('the list of tokens comes in pages of 20 to 100, with sessions of the control panel unless they are left out', async () => {
+  const { token } = cloud.createToken().credential;
+  cloud.createToken({ extra: { gui: true } });
+  for (let more = 0; more < 120; more++) cloud.createToken();
+  const list = async (query: string): Promise<{ gui: boolean }[]> =>
+    (await (await get(`/1.3/account/tokens${query}`, `Bearer ${token}`)).json()) as { gui: boolean }[];
+  expect((await list('')).filter(({ gui }) => gui)).toHaveLength(1);
+  expect(await list('')).toHaveLength(20);
+  expect(await list('?limit=100')).toHaveLength(100);
+  expect(await list('?limit=100&offset=100')).toHaveLength(22);
+  expect((await list('?limit=100&gui=false')).filter(({ gui }) => gui)).toHaveLength(0);
+});
+
+test('a blocked address and switched-off API access answer as a bad token', async () => {
+  for (const options of [{ addresses: ['192.0.2.1'] }, { extra: { allowApi: false } }]) {
+    const { token } = cloud.createToken(options).credential;
+    const answer = await get('/1.3/account', `Bearer ${token}`);
+    expect(answer.status).toBe(401);
+    expect(await answer.json()).toMatchObject({
+      type: expect.stringMatching(/#ERROR_AUTHENTICATION_FAILED$/),
+    });
+  }
+});
+
 test('the list of tokens never shows a token', async () => {
   const { token = '' } = cloud.createToken().credential;
   const text = await (await get('/1.3/account/tokens', `Bearer ${token}`)).text();

@@ -6,7 +6,7 @@ import type { Answer } from './answer.ts';
 import type { Cloud, CloudDefinition, CloudOptions, CloudRequest, CloudToken, RoutedRequest } from './kit.ts';
 import { json } from './answer.ts';
 import { HEX, UPPER_ALPHANUMERIC } from './ids.ts';
-import { bearer, createCloud, isAllowedFrom, isExpired } from './kit.ts';
+import { bearer, createCloud, isAllowedFrom, isExpired, queryNumber } from './kit.ts';
 
 export interface UpCloudAccount {
   /** User name of the main account. */
@@ -25,6 +25,10 @@ export interface UpCloudExtra {
   id: string;
   /** Permissions of a subaccount: target type to identifier, such as `server` to `*`. */
   permissions: Record<string, string>;
+  /** "Allow API connections" of the user. */
+  allowApi: boolean;
+  /** A session of the control panel: it is listed among the tokens. */
+  gui: boolean;
 }
 
 type Account = UpCloudAccount;
@@ -57,6 +61,8 @@ const definition: CloudDefinition<Account, Extra> = {
         basic,
         id: ids.uuid(),
         permissions: { server: '*', storage: '*', network: '*' },
+        allowApi: true,
+        gui: false,
       },
     };
   },
@@ -84,8 +90,10 @@ const definition: CloudDefinition<Account, Extra> = {
         { 'content-type': 'application/problem+json' },
       );
     }
-    // That an expired token answers as an unknown one is assumed, as are the answers to a blocked address.
-    if (token === undefined || token.revoked || isExpired(token, cloud.now())) {
+    // That an expired token answers as an unknown one is assumed. So are a blocked address and switched-off API access:
+    // the case that is the hardest to tell.
+    const usable = token !== undefined && !token.revoked && !isExpired(token, cloud.now());
+    if (!usable || !token.extra.allowApi || !isAllowedFrom(token, request.address)) {
       // Text: UpCloudLtd/upcloud-go-api README.
       return failure(
         request,
@@ -94,7 +102,6 @@ const definition: CloudDefinition<Account, Extra> = {
         'Authentication failed using the given username and password.',
       );
     }
-    if (!isAllowedFrom(token, request.address)) return forbidden(request);
     const { refusal } = token.account;
     return refusal === undefined
       ? undefined
@@ -203,8 +210,8 @@ function details(request: Request): Answer {
       timezone: 'UTC',
       campaigns: { campaign: [] },
       roles: { role: ['technical'] },
-      allow_api: 'yes',
-      allow_gui: 'no',
+      allow_api: token.extra.allowApi ? 'yes' : 'no',
+      allow_gui: 'yes',
       enable_3rd_party_services: 'yes',
       network_access: { network: isMain(token) ? all.network : [] },
       server_access: { server: isMain(token) ? all.server : [] },
@@ -215,24 +222,34 @@ function details(request: Request): Answer {
   });
 }
 
-/** [upcloud-go-api fixtures/token.yaml]: a bare array, without the tokens themselves. */
-function tokens({ token }: Request, cloud: UpCloudCloud): Answer {
+/**
+ * [upcloud-go-api fixtures/token.yaml]: a bare array, without the tokens themselves; in pages of 20, at most 100, with
+ * the sessions of the control panel unless they are filtered out [preview upcloudltd/upcloud-openapi-spec].
+ */
+function tokens(request: Request, cloud: UpCloudCloud): Answer {
+  const { token, query } = request;
+  const gui = query.get('gui');
   const own = cloud.tokens.filter(
-    ({ extra, revoked }) => extra.username === token.extra.username && !extra.basic && !revoked,
+    ({ extra, revoked }) =>
+      extra.username === token.extra.username &&
+      !extra.basic &&
+      !revoked &&
+      (gui === null || gui === String(extra.gui)),
   );
+  const from = queryNumber(request, 'offset', 0, 1_000_000);
   return json(
     200,
-    own.map(({ extra, name, createdAt, expiresAt, addresses }) => ({
-      id: extra.id,
-      name,
-      type: 'workspace',
-      created_at: new Date(createdAt).toISOString(),
+    own.slice(from, from + queryNumber(request, 'limit', 20, 100)).map(other => ({
+      id: other.extra.id,
+      name: other.name,
+      type: other.extra.gui ? 'pat' : 'workspace',
+      created_at: new Date(other.createdAt).toISOString(),
       // Every token expires, at the latest after 365 days [docs 24-api-tokens].
-      expires_at: new Date(expiresAt ?? createdAt + 365 * 86_400_000).toISOString(),
+      expires_at: new Date(other.expiresAt ?? other.createdAt + 365 * 86_400_000).toISOString(),
       last_used_at: new Date(cloud.now()).toISOString(),
       can_create_tokens: false,
-      allowed_ip_ranges: addresses ?? ['0.0.0.0/0', '::/0'],
-      gui: false,
+      allowed_ip_ranges: other.addresses ?? ['0.0.0.0/0', '::/0'],
+      gui: other.extra.gui,
     })),
   );
 }

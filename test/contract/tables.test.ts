@@ -22,6 +22,7 @@ describe.each(CONTRACTS)('the classification table of %s', (name, contract) => {
         access: row.access ?? 'ReadWrite',
         depth: row.depth ?? 'first',
         ...(row.knownIds !== undefined && { knownIds: row.knownIds(token) }),
+        ...(row.expiryKnown !== undefined && { expiryKnown: row.expiryKnown }),
       });
       await bench.close();
     }

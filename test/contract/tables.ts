@@ -5,7 +5,7 @@ import { HETZNER_ANSWERS } from '../../operator/providers/hetzner.ts';
 import { HOSTINGER_ANSWERS } from '../../operator/providers/hostinger.ts';
 import { LINODE_FURTHER_ANSWERS, LINODE_PROFILE_ANSWERS } from '../../operator/providers/linode.ts';
 import { TRANSIP_AUTH_ANSWERS, TRANSIP_TEST_ANSWERS } from '../../operator/providers/transip.ts';
-import { UPCLOUD_ANSWERS } from '../../operator/providers/upcloud.ts';
+import { UPCLOUD_ACCOUNT_ANSWERS, UPCLOUD_FURTHER_ANSWERS } from '../../operator/providers/upcloud.ts';
 import { VULTR_ANSWERS } from '../../operator/providers/vultr.ts';
 
 /** How each provider's answers are judged. */
@@ -16,5 +16,5 @@ export const TABLES: Record<ProviderName, readonly ClassificationRow[]> = {
   Linode: [...LINODE_PROFILE_ANSWERS, ...LINODE_FURTHER_ANSWERS],
   TransIP: [...TRANSIP_AUTH_ANSWERS, ...TRANSIP_TEST_ANSWERS],
   Hostinger: HOSTINGER_ANSWERS,
-  UpCloud: UPCLOUD_ANSWERS,
+  UpCloud: [...UPCLOUD_ACCOUNT_ANSWERS, ...UPCLOUD_FURTHER_ANSWERS],
 };
