@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Access } from '../api/names.ts';
-import type { Outcome } from '../domain/outcome.ts';
+import type { CheckRequest, Outcome } from '../domain/outcome.ts';
 import type { ProviderAnswer } from './http.ts';
 import { linode } from './linode.ts';
 import { answer, scriptedHttp } from './scripted-http.ts';
@@ -12,8 +12,11 @@ const ACCOUNT = { ids: [`euuid:${EUUID}`, 'user:1234'], name: 'ACME' };
 const SUFFICIENT = { state: 'Sufficient', missing: [] };
 const UNKNOWN = { state: 'Unknown', missing: [] };
 
-function profile(scopes?: string, restricted = false): ProviderAnswer {
-  const headers = scopes === undefined ? {} : { 'x-oauth-scopes': scopes };
+function profile(scopes?: string, restricted = false, customer?: string): ProviderAnswer {
+  const headers = {
+    ...(scopes !== undefined && { 'x-oauth-scopes': scopes }),
+    ...(customer !== undefined && { 'x-customer-uuid': customer }),
+  };
   return answer(200, { uid: 1234, username: 'ops', email: 'ops@example.com', restricted }, headers);
 }
 
@@ -23,7 +26,11 @@ function failure(status: number, reason: string, name?: string): ProviderAnswer 
 
 const account = answer(200, { euuid: EUUID, company: 'ACME', email: 'ops@example.com' });
 const instances = answer(200, { data: [], page: 1, pages: 1, results: 0 });
-const outage: ProviderAnswer = { ok: false, outcome: { kind: 'unreachable', cause: 'ConnectTimeout' } };
+const outage: ProviderAnswer = { ok: false, outcome: { kind: 'unreachable', cause: 'ConnectionReset' } };
+const throttled: ProviderAnswer = { ok: false, outcome: { kind: 'throttled', retryAfterMs: 7000 } };
+const blocked = answer(403, { id: 'blocked', message: 'Blocked by egress policy' });
+const noSuchCall = failure(404, 'Not found');
+const IAM = '/v4/iam/users/ops/permissions/account';
 const notActivated = failure(403, 'Your account must be activated before you can use this endpoint');
 const lacksScope = failure(401, 'Your OAuth token is not authorized to use this endpoint.');
 
@@ -31,17 +38,21 @@ function tokens(...data: unknown[]): ProviderAnswer {
   return answer(200, { data, page: 1, pages: 1, results: data.length });
 }
 
-function grants(addLinodes: boolean, accountAccess: string | null): ProviderAnswer {
+function grants(addLinodes: boolean | undefined, accountAccess: string | null): ProviderAnswer {
   return answer(200, { global: { add_linodes: addLinodes, account_access: accountAccess }, linode: [] });
 }
 
 async function check(
   access: Access,
-  depth: 'first' | 'recheck',
+  depth: 'first' | 'recheck' | 'recheckWithoutExpiry',
   ...answers: ProviderAnswer[]
 ): Promise<{ outcome: Outcome; paths: string[] }> {
   const http = scriptedHttp(...answers);
-  const outcome = await linode.verify({ token }, { access, depth }, http);
+  const request: CheckRequest =
+    depth === 'first'
+      ? { access, depth }
+      : { access, depth: 'recheck', expiryKnown: depth === 'recheck', knownIds: USER.ids };
+  const outcome = await linode.verify({ token }, request, http);
   for (const request of http.requests) {
     expect(request).toMatchObject({ method: 'GET', headers: { authorization: `Bearer ${token}` } });
   }
@@ -82,13 +93,19 @@ describe('a token that is accepted', () => {
   });
 
   test('without the header of scopes the rights to write are unknown, never missing', async () => {
-    const { outcome } = await check('ReadWrite', 'first', profile(), instances);
-    expect(outcome).toEqual({ kind: 'accepted', account: USER, permissions: UNKNOWN });
+    const list = tokens({ token: token.slice(0, 16), expiry: null });
+    const { outcome } = await check('ReadWrite', 'first', profile(), account, list);
+    expect(outcome).toEqual({
+      kind: 'accepted',
+      account: ACCOUNT,
+      permissions: UNKNOWN,
+      expiresAt: null,
+    });
   });
 
   test('without the header of scopes the list of servers proves the right to look', async () => {
-    const { outcome } = await check('ReadOnly', 'first', profile('unknown'), instances);
-    expect(outcome).toEqual({ kind: 'accepted', account: USER, permissions: SUFFICIENT });
+    const { outcome } = await check('ReadOnly', 'recheck', profile('unknown'), account, instances);
+    expect(outcome).toEqual({ kind: 'accepted', account: ACCOUNT, permissions: SUFFICIENT });
   });
 
   test('an account that may not be read after all is made up for by the servers', async () => {
@@ -98,9 +115,7 @@ describe('a token that is accepted', () => {
   });
 
   test.each<[string, ProviderAnswer]>([
-    ['fails', outage],
     ['is refused', lacksScope],
-    ['is of another shape', answer(200, {})],
     ['does not hold the own token', tokens({ token: 'ffff000011112222', expiry: null })],
     ['holds it twice', tokens(...[1, 2].map(() => ({ token: token.slice(0, 16), expiry: null })))],
     ['has no date that can be read', tokens({ token: token.slice(0, 16), expiry: 'soon' })],
@@ -144,9 +159,62 @@ describe('a restricted user', () => {
     expect(paths[1]).toBe('/v4/profile/grants');
   });
 
-  test('may not order without it', async () => {
-    const { outcome } = await check('ReadWrite', 'recheck', profile('*', true), grants(false, 'read_only'));
-    expect(outcome).toEqual({ kind: 'missingPermission', missing: ['add_linodes'], account: USER });
+  test.each<[string, ProviderAnswer]>([
+    ['do not say so', grants(false, 'read_only')],
+    ['say nothing of it', grants(undefined, 'read_only')],
+    ['are not told to this user', failure(403, 'Unauthorized')],
+    ['are not there any more', noSuchCall],
+  ])('may order with Identity and Access though the grants %s, in five calls', async (_name, reply) => {
+    const list = tokens({ token: token.slice(0, 16), expiry: null });
+    const { outcome, paths } = await check(
+      'ReadWrite',
+      'first',
+      profile('*', true),
+      reply,
+      answer(200, ['create_linode', 'view_account']),
+      account,
+      list,
+    );
+    expect(outcome).toMatchObject({ kind: 'accepted', account: ACCOUNT, permissions: SUFFICIENT });
+    expect(paths).toEqual([
+      '/v4/profile',
+      '/v4/profile/grants',
+      IAM,
+      '/v4/account',
+      '/v4/profile/tokens?page_size=500',
+    ]);
+  });
+
+  test('may not order where Identity and Access says so', async () => {
+    const { outcome, paths } = await check(
+      'ReadWrite',
+      'recheck',
+      profile('*', true, EUUID),
+      grants(false, 'read_only'),
+      answer(200, ['view_account']),
+    );
+    expect(outcome).toEqual({
+      kind: 'missingPermission',
+      missing: ['create_linode'],
+      account: { ids: [`euuid:${EUUID}`, 'user:1234'] },
+    });
+    expect(paths).toEqual(['/v4/profile', '/v4/profile/grants', IAM]);
+  });
+
+  test.each<[string, ProviderAnswer]>([
+    ['there is none', noSuchCall],
+    ['the user may not see it', failure(403, 'Unauthorized')],
+    ['the token lacks the scope', lacksScope],
+  ])('has unknown rights where the grants deny and of Identity and Access %s', async (_name, reply) => {
+    const { outcome } = await check(
+      'ReadWrite',
+      'recheck',
+      profile('*', true),
+      grants(false, 'read_only'),
+      reply,
+      account,
+    );
+    expect(outcome).toEqual({ kind: 'accepted', account: ACCOUNT, permissions: UNKNOWN });
   });
 
   test('needs no grant to look', async () => {
@@ -160,18 +228,134 @@ describe('a restricted user', () => {
     expect(outcome).toEqual({ kind: 'accepted', account: USER, permissions: SUFFICIENT });
   });
 
-  test.each<[string, ProviderAnswer]>([
-    ['fail', outage],
-    ['are of another shape', answer(200, {})],
-  ])('is accepted with unknown rights while the grants %s', async (_name, reply) => {
-    const { outcome } = await check('ReadWrite', 'recheck', profile('*', true), reply, instances);
-    expect(outcome).toEqual({ kind: 'accepted', account: USER, permissions: UNKNOWN });
+  test('who may not read the account still learns the own expiry', async () => {
+    const list = tokens({ token: token.slice(0, 16), expiry: null });
+    const { outcome } = await check(
+      'ReadOnly',
+      'first',
+      profile('*', true),
+      grants(false, null),
+      instances,
+      list,
+    );
+    expect(outcome).toMatchObject({ kind: 'accepted', account: USER, expiresAt: null });
   });
 
   test('who is no longer restricted (204) may do everything', async () => {
     const { outcome } = await check('ReadWrite', 'recheck', profile('*', true), answer(204), account);
     expect(outcome).toEqual({ kind: 'accepted', account: ACCOUNT, permissions: SUFFICIENT });
   });
+});
+
+describe('half an answer is none', () => {
+  const NO_ANSWERS: [string, ProviderAnswer, Outcome][] = [
+    ['a reset', outage, { kind: 'unreachable', cause: 'ConnectionReset' }],
+    ['a 429', throttled, { kind: 'throttled', retryAfterMs: 7000 }],
+    ['a block in JSON', blocked, { kind: 'unexpected', detail: 'HTTP 403' }],
+    ['an unknown 401', answer(401, {}), { kind: 'unexpected', detail: 'HTTP 401' }],
+  ];
+  const shapeless = (missing: string): [string, ProviderAnswer, Outcome] => [
+    'another shape',
+    answer(200, { ok: true }),
+    { kind: 'unexpected', detail: `HTTP 200 without ${missing}` },
+  ];
+
+  // With a pin `euuid:…` an identity of the user alone was DifferentAccount, counted and demoted.
+  test.each([...NO_ANSWERS, shapeless('grants')])(
+    '%s instead of the grants',
+    async (_name, reply, expected) => {
+      for (const depth of ['first', 'recheck'] as const) {
+        for (const access of ['ReadOnly', 'ReadWrite'] as const) {
+          expect((await check(access, depth, profile('*', true), reply)).outcome).toEqual(expected);
+        }
+      }
+    },
+  );
+
+  test.each([...NO_ANSWERS, shapeless('permissions')])(
+    '%s instead of the permissions of Identity and Access',
+    async (_name, reply, expected) => {
+      for (const depth of ['first', 'recheck'] as const) {
+        const denied = grants(false, 'read_only');
+        expect((await check('ReadWrite', depth, profile('*', true), denied, reply)).outcome).toEqual(
+          expected,
+        );
+      }
+    },
+  );
+
+  test.each([...NO_ANSWERS, shapeless('an account')])(
+    '%s instead of the account',
+    async (_name, reply, expected) => {
+      for (const depth of ['first', 'recheck'] as const) {
+        expect((await check('ReadWrite', depth, profile('*'), reply)).outcome).toEqual(expected);
+      }
+    },
+  );
+
+  test.each([...NO_ANSWERS, shapeless('a list of servers')])(
+    '%s instead of the servers',
+    async (_name, reply, expected) => {
+      const scopes = 'linodes:read_write';
+      expect((await check('ReadWrite', 'recheck', profile(scopes), reply)).outcome).toEqual(expected);
+    },
+  );
+
+  test.each([...NO_ANSWERS, shapeless('a list of tokens')])(
+    '%s instead of the tokens',
+    async (_name, reply, expected) => {
+      for (const depth of ['first', 'recheckWithoutExpiry'] as const) {
+        expect((await check('ReadWrite', depth, profile('*'), account, reply)).outcome).toEqual(expected);
+      }
+    },
+  );
+});
+
+describe('the account in a header', () => {
+  test('is known where the token may not read it', async () => {
+    const { outcome } = await check(
+      'ReadWrite',
+      'first',
+      profile('linodes:read_write', false, EUUID),
+      instances,
+    );
+    expect(outcome).toMatchObject({ account: { ids: [`euuid:${EUUID}`, 'user:1234'] } });
+  });
+
+  test.each([EUUID.toLowerCase(), '42', ''])('is not taken for one in another form: "%s"', async customer => {
+    const { outcome } = await check(
+      'ReadWrite',
+      'first',
+      profile('linodes:read_write', false, customer),
+      instances,
+    );
+    expect(outcome).toMatchObject({ account: USER });
+  });
+});
+
+test.each<[Access, string]>([
+  ['ReadOnly', 'linodes:view'],
+  ['ReadOnly', 'linodes:delete'],
+  ['ReadWrite', 'linodes:view,linodes:create'],
+  ['ReadWrite', 'linodes:modify events:view'],
+])('%s is held by the scopes of an older token: %s', async (access, scopes) => {
+  const { outcome } = await check(access, 'recheck', profile(scopes), instances);
+  expect(outcome).toMatchObject({ kind: 'accepted', permissions: SUFFICIENT });
+});
+
+test.each(['linodes:manage account:read_only', 'everything'])(
+  'scopes in a form that is not known refuse nothing: %s',
+  async scopes => {
+    const { outcome } = await check('ReadWrite', 'recheck', profile(scopes), account);
+    expect(outcome).toEqual({ kind: 'accepted', account: ACCOUNT, permissions: UNKNOWN });
+  },
+);
+
+test('a token that is told back as a user name is asked nothing with', async () => {
+  const echoing = answer(200, { uid: 1, username: token, restricted: true }, { 'x-oauth-scopes': '*' });
+  const { outcome, paths } = await check('ReadWrite', 'first', echoing);
+  expect(outcome).toEqual({ kind: 'unexpected', detail: 'HTTP 200 without a user name' });
+  expect(paths).toEqual(['/v4/profile']);
 });
 
 describe('a token that is refused', () => {
@@ -189,6 +373,7 @@ describe('a token that is refused', () => {
     ['ReadWrite', 'linodes:read_only account:read_only', 'linodes:read_write'],
     ['ReadWrite', 'domains:read_write', 'linodes:read_write'],
     ['ReadOnly', 'account:read_write', 'linodes:read_only'],
+    ['ReadWrite', 'linodes:view', 'linodes:read_write'],
   ])('%s with the scopes "%s" lacks %s, after one call', async (access, scopes, missing) => {
     const { outcome, paths } = await check(access, 'first', profile(scopes));
     expect(outcome).toEqual({ kind: 'missingPermission', missing: [missing], account: USER });
@@ -210,7 +395,7 @@ describe('a token that is refused', () => {
     ['revoked in between', failure(401, 'Invalid Token'), { kind: 'rejected', detail: 'Invalid Token' }],
     ['an unknown 401', failure(401, 'Hm'), { kind: 'unexpected', detail: 'HTTP 401: Hm' }],
     ['a 401 of somebody else', answer(401, {}), { kind: 'unexpected', detail: 'HTTP 401' }],
-    ['an outage', outage, { kind: 'unreachable', cause: 'ConnectTimeout' }],
+    ['an outage', outage, { kind: 'unreachable', cause: 'ConnectionReset' }],
     ['a busy API', failure(400, 'Linode busy.'), { kind: 'unreachable', cause: 'Busy' }],
     [
       'a 200 of somebody else',
@@ -223,7 +408,7 @@ describe('a token that is refused', () => {
   });
 
   test('without the header of scopes, the second call tells of a missing scope', async () => {
-    const { outcome } = await check('ReadOnly', 'first', profile(), lacksScope);
+    const { outcome } = await check('ReadOnly', 'first', profile(), lacksScope, lacksScope);
     expect(outcome).toEqual({
       kind: 'missingPermission',
       missing: ['linodes:read_only'],
@@ -233,7 +418,12 @@ describe('a token that is refused', () => {
   });
 
   test('a 403 without Linode’s own error is no verdict', async () => {
-    const { outcome } = await check('ReadOnly', 'first', profile(), answer(403, { message: 'blocked' }));
+    const { outcome } = await check(
+      'ReadOnly',
+      'first',
+      profile('linodes:read_only'),
+      answer(403, { message: 'blocked' }),
+    );
     expect(outcome).toEqual({ kind: 'unexpected', detail: 'HTTP 403' });
   });
 

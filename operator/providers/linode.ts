@@ -1,11 +1,12 @@
 import type { Access } from '../api/names.ts';
-import type { AccountIdentity, CheckRequest, Outcome, Permissions } from '../domain/outcome.ts';
+import type { AccountIdentity, CheckRequest, Outcome } from '../domain/outcome.ts';
 import type { ClassificationRow, ProviderError } from './classification.ts';
 import { classify, withoutPromised } from './classification.ts';
 import type { ProviderAnswer, ProviderHttp } from './http.ts';
 import { nameWithoutEmail } from './identity.ts';
 import { field, textField } from './json.ts';
 import type { Credential, Provider, ShapeProblem } from './provider.ts';
+import { holdsSecret } from './redact.ts';
 import { lastFourHint, tokenCharactersProblem } from './token.ts';
 
 /** Rows that hold for every call. 429, 408, 5xx and whatever is no JSON never get here (`http.ts`). */
@@ -43,7 +44,7 @@ export const LINODE_PROFILE_ANSWERS: readonly ClassificationRow[] = [
 ];
 
 /** Answers of the calls after it. A 401 is no longer about the token, except where it says so. */
-export const LINODE_FURTHER_ANSWERS: readonly ClassificationRow[] = [
+const LINODE_FURTHER_ANSWERS: readonly ClassificationRow[] = [
   ...COMMON_ANSWERS,
   {
     status: 401,
@@ -65,6 +66,18 @@ export const LINODE_FURTHER_ANSWERS: readonly ClassificationRow[] = [
   },
 ];
 
+/** Answers of the calls about a user's rights, of which an account may have one or the other. */
+export const LINODE_RIGHTS_ANSWERS: readonly ClassificationRow[] = [
+  ...LINODE_FURTHER_ANSWERS,
+  {
+    status: 404,
+    text: /^Not found/i,
+    means: 'missingPermission',
+    source:
+      'linode/linode-api-docs openapi.yaml "Errors": 404; an account without Identity and Access has none of its calls (techdocs.akamai.com get-iam-users-role-permissions)',
+  },
+];
+
 /** Scopes of `security` in linode/linode-api-docs openapi.yaml. Widening these demotes accounts that work. */
 const NEEDED_SCOPE = { ReadOnly: 'linodes:read_only', ReadWrite: 'linodes:read_write' } as const;
 
@@ -74,17 +87,36 @@ const NEVER = Date.UTC(2900, 0);
 /** `/profile/tokens` shows this many characters of a token (openapi.yaml `PersonalAccessToken.token`). */
 const SHOWN_TOKEN_LENGTH = 16;
 
+/**
+ * Form of `Account.euuid` in openapi.yaml. The header `X-Customer-UUID` tells it to those who may not read the account
+ * (linode/manager packages/manager/src/request.tsx); in another form it would look like another account.
+ */
+const EUUID = /^[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{16}$/;
+
+/** Levels of scopes; the last four are of older tokens (linode/manager APITokens/utils.ts). */
+const SCOPE = /^(?:\*|\w+:(?:\*|read_only|read_write|view|create|modify|delete))$/;
+const WRITING_LEVELS = ['*', 'read_write', 'create', 'modify', 'delete'];
+const READING_LEVELS = [...WRITING_LEVELS, 'read_only', 'view'];
+
 interface User {
   id: string;
+  name: string;
   restricted: boolean;
 }
 
-interface Grants {
-  addLinodes: boolean;
+/** What a user may do in the account, beside the scopes of the token. */
+interface Rights {
+  /** Undefined where Linode does not tell. */
+  createsLinodes?: boolean;
   readsAccount: boolean;
 }
 
+const UNRESTRICTED: Rights = { createsLinodes: true, readsAccount: true };
+
 type Get = (path: string) => Promise<ProviderAnswer>;
+
+/** What a call told, that Linode does not tell it to this token, or the outcome of a check that did not get it. */
+type Told<T> = { value: T } | { refused: Outcome } | { failed: Outcome };
 
 /** `{"errors":[{"reason","field"?}]}`, openapi.yaml `ErrorObject`. `code` is `field` where the error names one. */
 function readError(json: unknown): ProviderError {
@@ -99,14 +131,12 @@ function readError(json: unknown): ProviderError {
 
 /**
  * `GET /v4/profile` first: it works with any scope and so tells a dead token from one that lacks a right. An account
- * that is not activated passes it, so a second call that such an account fails belongs to the verdict.
- * At most 4 calls: profile, grants (restricted users), account or servers, own expiry.
+ * that is not activated passes it, so a second call that such an account fails belongs to the verdict. An acceptance
+ * needs an answer of Linode to each call that is made. At most 5: profile, grants and permissions (restricted users),
+ * account or servers, own expiry.
  */
-async function verify(
-  { token = '' }: Credential,
-  request: CheckRequest,
-  http: ProviderHttp,
-): Promise<Outcome> {
+async function verify(credential: Credential, request: CheckRequest, http: ProviderHttp): Promise<Outcome> {
+  const { token = '' } = credential;
   const get: Get = path => http.call({ method: 'GET', path, headers: { authorization: `Bearer ${token}` } });
 
   const profile = await get('/v4/profile');
@@ -116,116 +146,174 @@ async function verify(
   }
   const user = readUser(profile.json);
   if (user === undefined) return withoutPromised(profile.json, 'a profile');
-  const userOnly: AccountIdentity = { ids: [user.id] };
+  // The name goes into an address, and addresses into the logs of whatever stands between.
+  if (holdsSecret(user.name, credential))
+    return { kind: 'unexpected', detail: 'HTTP 200 without a user name' };
+  const seen = seenIdentity(user, profile.headers['x-customer-uuid']);
 
+  const needed = NEEDED_SCOPE[request.access];
   const scopes = readScopes(profile.headers['x-oauth-scopes']);
-  if (scopes !== undefined && !holds(scopes, NEEDED_SCOPE[request.access])) {
-    return { kind: 'missingPermission', missing: [NEEDED_SCOPE[request.access]], account: userOnly };
+  if (scopes !== undefined && !holds(scopes, needed)) {
+    return { kind: 'missingPermission', missing: [needed], account: seen };
+  }
+  const rights = user.restricted ? await readRights(get, user, request.access) : { value: UNRESTRICTED };
+  if ('failed' in rights) return rights.failed;
+  const { createsLinodes, readsAccount } = rights.value;
+  if (request.access === 'ReadWrite' && createsLinodes === false) {
+    return { kind: 'missingPermission', missing: ['create_linode'], account: seen };
   }
 
-  const grants = user.restricted ? await readGrants(get) : undefined;
-  if (request.access === 'ReadWrite' && grants?.addLinodes === false) {
-    return { kind: 'missingPermission', missing: ['add_linodes'], account: userOnly };
+  const hasAccountScope = scopes === undefined || holds(scopes, 'account:read_only');
+  const asksAccount = hasAccountScope && readsAccount;
+  const account = asksAccount ? await readAccount(get, user) : undefined;
+  if (account !== undefined && 'failed' in account) return account.failed;
+  const identity = account !== undefined && 'value' in account ? account.value : undefined;
+  // Where the account told nothing, the servers tell whether it is active; without scopes, also whether they may be read.
+  if (identity === undefined || (request.access === 'ReadOnly' && scopes === undefined)) {
+    const servers = await readServers(get);
+    if ('failed' in servers) return servers.failed;
+    if ('refused' in servers) return { ...servers.refused, account: identity ?? seen } as Outcome;
   }
-
-  const readsAccount =
-    scopes !== undefined &&
-    holds(scopes, 'account:read_only') &&
-    (!user.restricted || grants?.readsAccount === true);
-  const second = await secondVerdict(get, readsAccount, userOnly);
-  if (second.kind !== 'accepted') return second;
-
-  const permissions = judge(request.access, scopes, user, grants);
-  // Own expiry needs the scope that the account needs as well; without it the list of tokens is refused.
-  const ownExpiry =
-    request.depth === 'first' && second.account !== userOnly ? await readExpiry(get, token) : undefined;
-  return { ...second, permissions, ...(ownExpiry !== undefined && { expiresAt: ownExpiry }) };
+  const known =
+    request.access === 'ReadOnly' || (scopes !== undefined && createsLinodes === true)
+      ? 'Sufficient'
+      : 'Unknown';
+  // Where Linode just refused the account for want of a scope, it refuses the tokens as well.
+  const asksExpiry =
+    request.expiryKnown !== true && hasAccountScope && (!asksAccount || identity !== undefined);
+  const expiry = asksExpiry ? await readExpiry(get, token) : { value: undefined };
+  if ('failed' in expiry) return expiry.failed;
+  const expiresAt = 'value' in expiry ? expiry.value : undefined;
+  return {
+    kind: 'accepted',
+    account: identity ?? seen,
+    permissions: { state: known, missing: [] },
+    ...(expiresAt !== undefined && { expiresAt }),
+  };
 }
 
-/** Fails for an account that is not activated; names the account where the credential may see it. */
-async function secondVerdict(get: Get, readsAccount: boolean, userOnly: AccountIdentity): Promise<Outcome> {
-  if (readsAccount) {
-    const answer = await get('/v4/account');
-    if (!answer.ok) return answer.outcome;
-    if (answer.status === 200) {
-      const euuid = textField(answer.json, 'euuid');
-      if (euuid === undefined) return withoutPromised(answer.json, 'an account');
-      const name = nameWithoutEmail(textField(answer.json, 'company'));
-      return {
-        kind: 'accepted',
-        account: { ids: [`euuid:${euuid}`, ...userOnly.ids], ...(name !== undefined && { name }) },
-      };
-    }
-    const outcome = classify(LINODE_FURTHER_ANSWERS, answer.status, readError(answer.json), [
-      'account:read_only',
-    ]);
-    // No need of ours, only the better identity: the servers tell as well whether the account is active.
-    if (outcome.kind !== 'missingPermission') return outcome;
+/** What `shape` reads from a 200 or a 204; `missing` names the right that a refusal is about. */
+async function ask<T>(
+  get: Get,
+  path: string,
+  promised: string,
+  shape: (json: unknown, status: number) => T | undefined,
+  { table = LINODE_FURTHER_ANSWERS, missing = [] as string[] } = {},
+): Promise<Told<T>> {
+  const answer = await get(path);
+  if (!answer.ok) return { failed: answer.outcome };
+  if (answer.status === 200 || answer.status === 204) {
+    const value = shape(answer.json, answer.status);
+    return value === undefined ? { failed: withoutPromised(answer.json, promised) } : { value };
   }
-  // 25 is the smallest page (openapi.yaml `page_size`).
-  const answer = await get('/v4/linode/instances?page_size=25');
-  if (!answer.ok) return answer.outcome;
-  if (answer.status === 200) {
-    if (!Array.isArray(field(answer.json, 'data'))) return withoutPromised(answer.json, 'a list of servers');
-    return { kind: 'accepted', account: userOnly };
-  }
-  const outcome = classify(LINODE_FURTHER_ANSWERS, answer.status, readError(answer.json), [
-    NEEDED_SCOPE.ReadOnly,
-  ]);
-  return outcome.kind === 'missingPermission' ? { ...outcome, account: userOnly } : outcome;
+  const outcome = classify(table, answer.status, readError(answer.json), missing);
+  return outcome.kind === 'missingPermission' ? { refused: outcome } : { failed: outcome };
+}
+
+/** Of an account only where the token may see it. */
+function readAccount(get: Get, user: User): Promise<Told<AccountIdentity>> {
+  return ask(get, '/v4/account', 'an account', json => {
+    const euuid = textField(json, 'euuid');
+    if (euuid === undefined) return undefined;
+    const name = nameWithoutEmail(textField(json, 'company'));
+    return { ids: [`euuid:${euuid}`, user.id], ...(name !== undefined && { name }) };
+  });
+}
+
+/** 25 is the smallest page (openapi.yaml `page_size`). */
+function readServers(get: Get): Promise<Told<unknown[]>> {
+  return ask(
+    get,
+    '/v4/linode/instances?page_size=25',
+    'a list of servers',
+    json => listOf(field(json, 'data')),
+    { missing: [NEEDED_SCOPE.ReadOnly] },
+  );
+}
+
+/** What the profile itself tells: the header names the account for those who may not read it (see `EUUID`). */
+function seenIdentity(user: User, customer = ''): AccountIdentity {
+  return { ids: EUUID.test(customer) ? [`euuid:${customer}`, user.id] : [user.id] };
+}
+
+/**
+ * Grants decide where they allow. Where they do not, the account may have Identity and Access in their place, of which
+ * grants know nothing (techdocs.akamai.com cloud-iam-rbac-vs-grant-linodes): its permissions decide, where Linode tells
+ * them; else nothing is known.
+ */
+async function readRights(
+  get: Get,
+  user: User,
+  access: Access,
+): Promise<{ value: Rights } | { failed: Outcome }> {
+  const grants = await readGrants(get);
+  if ('failed' in grants) return grants;
+  const granted = 'value' in grants ? grants.value : { readsAccount: false };
+  if (access === 'ReadOnly' || granted.createsLinodes === true) return { value: granted };
+  const path = `/v4/iam/users/${encodeURIComponent(user.name)}/permissions/account`;
+  const permissions = await ask(get, path, 'permissions', listOf, { table: LINODE_RIGHTS_ANSWERS });
+  if ('failed' in permissions) return permissions;
+  if ('refused' in permissions) return { value: granted };
+  return {
+    value: {
+      createsLinodes: permissions.value.includes('create_linode'),
+      readsAccount: granted.readsAccount || permissions.value.includes('view_account'),
+    },
+  };
+}
+
+/** `GrantsResponse`, or 204 for a user who is not restricted (any more) (openapi.yaml `getProfileGrants`). */
+function readGrants(get: Get): Promise<Told<Rights>> {
+  return ask(get, '/v4/profile/grants', 'grants', shapeGrants, { table: LINODE_RIGHTS_ANSWERS });
+}
+
+function shapeGrants(json: unknown, status: number): Rights | undefined {
+  if (status === 204) return UNRESTRICTED;
+  const global = field(json, 'global');
+  if (typeof global !== 'object' || global === null) return undefined;
+  return {
+    ...(field(global, 'add_linodes') === true && { createsLinodes: true }),
+    readsAccount: textField(global, 'account_access') !== undefined,
+  };
 }
 
 function readUser(json: unknown): User | undefined {
   const uid = field(json, 'uid');
+  const name = textField(json, 'username');
   const restricted = field(json, 'restricted');
-  if (!Number.isSafeInteger(uid) || typeof restricted !== 'boolean') return undefined;
-  return { id: `user:${String(uid)}`, restricted };
+  if (!Number.isSafeInteger(uid) || name === undefined || typeof restricted !== 'boolean') return undefined;
+  return { id: `user:${String(uid)}`, name, restricted };
 }
 
 /**
- * Granted scopes, space separated (introduction of openapi.yaml v4.169). Undefined where the header is absent,
- * empty or `unknown`: then the further calls tell.
+ * Granted scopes, space separated (introduction of openapi.yaml v4.169). Undefined where the header is absent, empty,
+ * `unknown`, or of a form that is not known: then the further calls tell.
  */
-function readScopes(header: string | undefined): string[] | undefined {
-  const scopes = (header ?? '').split(/[\s,]+/).filter(scope => scope !== '' && scope !== 'unknown');
-  return scopes.length === 0 ? undefined : scopes;
+function readScopes(header = ''): string[] | undefined {
+  const scopes = header.split(/[\s,]+/).filter(scope => scope !== '');
+  const ofServers = scopes.filter(scope => scope.startsWith('linodes:'));
+  const understood = scopes.some(scope => SCOPE.test(scope)) && ofServers.every(scope => SCOPE.test(scope));
+  return understood ? scopes : undefined;
 }
 
 /** `*` holds everything, `read_write` holds `read_only` (openapi.yaml "OAuth scopes"). */
 function holds(scopes: string[], needed: string): boolean {
-  const category = needed.slice(0, needed.indexOf(':'));
-  return ['*', `${category}:*`, `${category}:read_write`, needed].some(scope => scopes.includes(scope));
-}
-
-/** Undefined where they could not be read this time. */
-async function readGrants(get: Get): Promise<Grants | undefined> {
-  const answer = await get('/v4/profile/grants');
-  if (!answer.ok) return undefined;
-  // 204: the user is not restricted (any more) (openapi.yaml `getProfileGrants`).
-  if (answer.status === 204) return { addLinodes: true, readsAccount: true };
-  const global = field(answer.json, 'global');
-  const addLinodes = field(global, 'add_linodes');
-  if (answer.status !== 200 || typeof addLinodes !== 'boolean') return undefined;
-  return { addLinodes, readsAccount: textField(global, 'account_access') !== undefined };
-}
-
-function judge(
-  access: Access,
-  scopes: string[] | undefined,
-  user: User,
-  grants: Grants | undefined,
-): Permissions {
-  // ReadOnly without the header is proven by the list of servers, which was read instead of the account.
-  const known = access === 'ReadOnly' || (scopes !== undefined && (!user.restricted || grants !== undefined));
-  return { state: known ? 'Sufficient' : 'Unknown', missing: [] };
+  const [category, level] = needed.split(':');
+  const levels = level === 'read_only' ? READING_LEVELS : WRITING_LEVELS;
+  return scopes.includes('*') || levels.some(other => scopes.includes(`${category}:${other}`));
 }
 
 /** Milliseconds since the epoch, null for a token that never expires, undefined where it cannot be told. */
-async function readExpiry(get: Get, token: string): Promise<number | null | undefined> {
-  const answer = await get('/v4/profile/tokens?page_size=500');
-  const data = answer.ok && answer.status === 200 ? field(answer.json, 'data') : undefined;
-  if (!Array.isArray(data) || token.length < SHOWN_TOKEN_LENGTH) return undefined;
-  const own = data.filter(entry => textField(entry, 'token') === token.slice(0, SHOWN_TOKEN_LENGTH));
+async function readExpiry(get: Get, token: string): Promise<Told<number | null | undefined>> {
+  const tokens = await ask(get, '/v4/profile/tokens?page_size=500', 'a list of tokens', json =>
+    listOf(field(json, 'data')),
+  );
+  return 'value' in tokens ? { value: ownExpiry(tokens.value, token) } : tokens;
+}
+
+function ownExpiry(tokens: unknown[], token: string): number | null | undefined {
+  if (token.length < SHOWN_TOKEN_LENGTH) return undefined;
+  const own = tokens.filter(entry => textField(entry, 'token') === token.slice(0, SHOWN_TOKEN_LENGTH));
   // Tokens of an OAuth application are not in the list.
   if (own.length !== 1) return undefined;
   const expiry = field(own[0], 'expiry');
@@ -235,6 +323,10 @@ async function readExpiry(get: Get, token: string): Promise<number | null | unde
   const time = Date.parse(`${expiry}Z`);
   if (Number.isNaN(time)) return undefined;
   return time >= NEVER ? null : time;
+}
+
+function listOf(json: unknown): unknown[] | undefined {
+  return Array.isArray(json) ? json : undefined;
 }
 
 // No shape is promised, so only what cannot be sent in a header is refused.
@@ -255,7 +347,8 @@ export const linode: Provider = {
     },
     notes: [
       '"Account: Read Only" is not required: with it the account is recognised when a token is replaced, and the expiry of the token is known.',
-      'A restricted user also needs the grant "Can add Linodes to this account" to order servers.',
+      'A restricted user needs a right to order servers as well. Where the account has Identity and Access, an administrator assigns the role "account_linode_creator" (to order), or "account_linode_admin" (everything with servers), and "account_viewer", so that the account is recognised. Where it does not, it is "Can add Linodes to this account" under Users & Grants.',
+      'Grants that do not allow it are not believed, because they know nothing of roles: what a restricted user may order is then not known before it is tried, unless Linode tells the permissions of the user.',
       'A token cannot be renewed: choose an expiry that fits, and replace the token before it is over.',
       'The token is shown only once.',
     ],

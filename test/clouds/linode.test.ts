@@ -57,6 +57,26 @@ test('a user that is not restricted has no grants', async () => {
   expect((await get('/v4/profile/grants', token)).status).toBe(204);
 });
 
+test('Identity and Access decides in place of the grants, which know nothing of it', async () => {
+  const extra = { restricted: true, addLinodes: false, permissions: ['create_linode'] };
+  const { credential, account, extra: user } = cloud.createToken({ extra });
+  const path = `/v4/iam/users/${user.username}/permissions/account`;
+  expect((await get(path, credential['token'])).status).toBe(404);
+  expect((await get('/v4/account', credential['token'])).status).toBe(200);
+  account.iam = true;
+  expect(await (await get(path, credential['token'])).json()).toEqual(['create_linode']);
+  expect((await get('/v4/iam/users/other/permissions/account', credential['token'])).status).toBe(403);
+  expect((await get('/v4/account', credential['token'])).status).toBe(403);
+  const grants = await (await get('/v4/profile/grants', credential['token'])).json();
+  expect(grants).toMatchObject({ global: { add_linodes: false, account_access: 'read_only' } });
+});
+
+test('older scopes are held to what they stand for', async () => {
+  const { token } = cloud.createToken({ scopes: ['linodes:view', 'account:modify'] }).credential;
+  expect((await get('/v4/linode/instances', token)).status).toBe(200);
+  expect((await get('/v4/account', token)).status).toBe(200);
+});
+
 test('lists come in pages of 25 to 500', async () => {
   const { credential, account } = cloud.createToken();
   for (let id = 1; id <= 30; id++) account.linodes.push({ id, label: `web-${id}`, status: 'running' });

@@ -15,6 +15,8 @@ export interface LinodeAccount {
   /** An account under review answers 403 everywhere but on the profile. */
   activated: boolean;
   linodes: { id: number; label: string; status: string }[];
+  /** Identity and Access is enabled: roles decide, and grants know nothing of them. */
+  iam: boolean;
 }
 
 export interface LinodeExtra {
@@ -26,8 +28,12 @@ export interface LinodeExtra {
   /** Grants of a restricted user. */
   addLinodes: boolean;
   accountAccess: 'read_only' | 'read_write' | null;
+  /** Permissions in the account by the roles of a restricted user, where Identity and Access is enabled. */
+  permissions: string[];
   /** Only a recorded shortcoming: the header of granted scopes is left out. */
   withoutScopeHeader: boolean;
+  /** The header with the account is left out, as in the recordings of the SDK. */
+  withoutCustomerHeader: boolean;
 }
 
 type Account = LinodeAccount;
@@ -42,6 +48,11 @@ const NEEDED: Record<string, string> = {
   '/v4/profile/tokens': 'account:read_only',
   '/v4/linode/instances': 'linodes:read_only',
 };
+
+/** For the calls of Identity and Access, assumed [techdocs get-iam-users-role-permissions names none]. */
+function neededFor(path: string): string | undefined {
+  return path.startsWith('/v4/iam/') ? 'account:read_only' : NEEDED[path];
+}
 
 /** [techdocs.akamai.com "Rate limits"] 1,600 a minute, 200 for paginated lists. */
 const MINUTE_MS = 60_000;
@@ -58,6 +69,7 @@ const definition: CloudDefinition<Account, Extra> = {
     email: `${ids.text(8, 'abcdefghij')}@example.com`,
     activated: true,
     linodes: [],
+    iam: false,
   }),
 
   // 64 hex digits [linodego TestTokens_List.yaml].
@@ -70,7 +82,9 @@ const definition: CloudDefinition<Account, Extra> = {
       restricted: false,
       addLinodes: true,
       accountAccess: 'read_only',
+      permissions: [],
       withoutScopeHeader: false,
+      withoutCustomerHeader: false,
     },
   }),
 
@@ -84,7 +98,7 @@ const definition: CloudDefinition<Account, Extra> = {
     if (!token.account.activated && request.path !== '/v4/profile') {
       return error(403, 'Your account must be activated before you can use this endpoint');
     }
-    const needed = NEEDED[request.path];
+    const needed = neededFor(request.path);
     if (needed !== undefined && !has(token, needed)) {
       // [linode-cli#142, trailofbits/algo PR 14348]
       return error(401, 'Your OAuth token is not authorized to use this endpoint.');
@@ -96,6 +110,7 @@ const definition: CloudDefinition<Account, Extra> = {
     { method: 'GET', path: '/v4/profile', handle: profile },
     { method: 'GET', path: '/v4/profile/grants', handle: grants },
     { method: 'GET', path: '/v4/profile/tokens', handle: tokens },
+    { method: 'GET', path: '/v4/iam/users/:username/permissions/account', handle: permissions },
     { method: 'GET', path: '/v4/account', handle: account },
     { method: 'GET', path: '/v4/linode/instances', handle: instances },
   ],
@@ -115,8 +130,9 @@ const definition: CloudDefinition<Account, Extra> = {
       ...(token?.extra.withoutScopeHeader !== true && {
         'X-OAuth-Scopes': known ? token.scopes.join(' ') : 'unknown',
       }),
-      'X-Accepted-OAuth-Scopes': NEEDED[request.path] ?? '*',
-      ...(known && { 'X-Customer-UUID': token.account.euuid }),
+      'X-Accepted-OAuth-Scopes': neededFor(request.path) ?? '*',
+      // For who may not read the account [linode/manager request.tsx].
+      ...(known && !token.extra.withoutCustomerHeader && { 'X-Customer-UUID': token.account.euuid }),
       // [techdocs.akamai.com "Rate limits"]
       'X-RateLimit-Limit': String(limit),
       'X-RateLimit-Remaining': String(Math.max(0, limit - used.count)),
@@ -141,13 +157,15 @@ function error(status: number, reason: string): Answer {
   return json(status, { errors: [{ reason }] });
 }
 
-/** `*` holds everything, `read_write` holds `read_only` [spec "OAuth scopes"]. */
+/**
+ * `*` holds everything, `read_write` holds `read_only` [spec "OAuth scopes"]. Older tokens have `view`, which is
+ * `read_only`, and `create`, `modify`, `delete`, which are `read_write` [linode/manager APITokens/utils.ts].
+ */
 function has(token: Token, needed: string): boolean {
   const [category = '', level] = needed.split(':');
-  return token.scopes.some(
-    scope =>
-      scope === '*' || scope === needed || (level === 'read_only' && scope === `${category}:read_write`),
-  );
+  const writing = ['read_write', 'create', 'modify', 'delete'];
+  const levels = level === 'read_only' ? [...writing, 'read_only', 'view'] : writing;
+  return token.scopes.some(scope => scope === '*' || levels.some(other => scope === `${category}:${other}`));
 }
 
 /** [spec `Profile`; linodego TestProfile_Get.yaml] */
@@ -203,6 +221,16 @@ function grants({ token: { account, extra } }: Request): Answer {
   });
 }
 
+/**
+ * [linode/manager packages/api-v4 iam.ts `getUserAccountPermissions`]: a bare list. That an account without Identity and
+ * Access has no such call is assumed [techdocs get-iam-users-role-permissions: "doesn't work for you"].
+ */
+function permissions({ token: { account, extra }, params }: Request): Answer {
+  if (!account.iam) return error(404, 'Not found');
+  if (params['username'] !== extra.username) return error(403, 'Unauthorized');
+  return json(200, extra.restricted ? extra.permissions : ['create_linode', 'view_account']);
+}
+
 /** [spec `getPersonalAccessTokens`]; the year of "Never" [linodego TestToken_GetNoExpiry.yaml]. */
 function tokens(request: Request, cloud: LinodeCloud): Answer {
   const own = cloud.tokens.filter(
@@ -231,7 +259,10 @@ function timeText(time: number): string {
 /** [spec `Account`; linodego TestAccount_Get.yaml] */
 function account({ token }: Request): Answer {
   // A restricted user needs the grant `account_access` [spec `GrantsResponse`]; the text is assumed.
-  if (token.extra.restricted && token.extra.accountAccess === null) return error(403, 'Unauthorized');
+  // With Identity and Access the permission `view_account` instead [techdocs iam-linode-api-rbac].
+  const { restricted, accountAccess, permissions: held } = token.extra;
+  const mayRead = token.account.iam ? held.includes('view_account') : accountAccess !== null;
+  if (restricted && !mayRead) return error(403, 'Unauthorized');
   return json(200, {
     company: token.account.company,
     email: token.account.email,

@@ -15,6 +15,14 @@ jest.setTimeout(60_000);
 const TOKEN_INFO_SOURCE =
   'digitalocean/doctl do/oauth.go: an endpoint of the console that the official CLI uses; in no document';
 
+const IAM_CALL = 'GET /v4/iam/users/{username}/permissions/account';
+const IAM_USES = [
+  'sent header authorization',
+  '404 body errors',
+  '404 body errors[].reason',
+  '404 body errors[].field',
+];
+
 const DOCUMENTED: readonly Documented[] = [
   {
     provider: 'DigitalOcean',
@@ -35,6 +43,16 @@ const DOCUMENTED: readonly Documented[] = [
         source: 'openapi.yaml v4.169.0, introduction; sent live: linode/linodego test/integration/fixtures',
       },
       {
+        use: 'GET /v4/profile 200 header x-customer-uuid',
+        source:
+          'openapi.yaml v4.169.0, introduction; linode/manager packages/manager/src/request.tsx takes the account from it',
+      },
+      ...IAM_USES.map(use => ({
+        use: `${IAM_CALL} ${use}`,
+        source:
+          'linode/manager packages/api-v4/src/iam/iam.ts getUserAccountPermissions; newer than the document',
+      })),
+      {
         use: 'GET /v4/profile/tokens sent query page_size',
         source:
           'its answer is the paginated envelope, and linode/linodego profile_tokens.go ListTokens sends page options',
@@ -42,6 +60,8 @@ const DOCUMENTED: readonly Documented[] = [
     ],
     absent: [
       'GET /v4/profile 401',
+      'GET /v4/account 401',
+      `${IAM_CALL} 404`,
       'GET /v4/linode/instances 401',
       'GET /v4/account 403',
       'GET /v4/linode/instances 403',

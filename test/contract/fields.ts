@@ -35,13 +35,15 @@ export function watched(provider: Provider, uses: Uses, isInvented: () => boolea
       call: async request => {
         const { method } = request;
         const url = new URL(request.path, 'http://provider');
-        const sent = { method, path: url.pathname, present: true };
+        // As documents write it: which user asks is no field.
+        const path = url.pathname.replace(/\/users\/[^/]+/, '/users/{username}');
+        const sent = { method, path, present: true };
         for (const name of url.searchParams.keys()) note({ ...sent, where: 'query', name });
         for (const name of Object.keys(request.headers ?? {})) note({ ...sent, where: 'header', name });
         const answer = await http.call(request);
         if (!answer.ok || isInvented()) return answer;
         return watchedAnswer(answer, (where, name, present) =>
-          note({ method, path: url.pathname, status: answer.status, where, name, present }),
+          note({ method, path, status: answer.status, where, name, present }),
         );
       },
     };

@@ -3,7 +3,7 @@ import type { ClassificationRow } from '../../operator/providers/classification.
 import { DIGITALOCEAN_ANSWERS } from '../../operator/providers/digitalocean.ts';
 import { HETZNER_ANSWERS } from '../../operator/providers/hetzner.ts';
 import { HOSTINGER_ANSWERS } from '../../operator/providers/hostinger.ts';
-import { LINODE_FURTHER_ANSWERS, LINODE_PROFILE_ANSWERS } from '../../operator/providers/linode.ts';
+import { LINODE_PROFILE_ANSWERS, LINODE_RIGHTS_ANSWERS } from '../../operator/providers/linode.ts';
 import { TRANSIP_AUTH_ANSWERS, TRANSIP_TEST_ANSWERS } from '../../operator/providers/transip.ts';
 import { UPCLOUD_ACCOUNT_ANSWERS, UPCLOUD_FURTHER_ANSWERS } from '../../operator/providers/upcloud.ts';
 import { VULTR_ANSWERS } from '../../operator/providers/vultr.ts';
@@ -13,7 +13,7 @@ export const TABLES: Record<ProviderName, readonly ClassificationRow[]> = {
   Hetzner: HETZNER_ANSWERS,
   DigitalOcean: DIGITALOCEAN_ANSWERS,
   Vultr: VULTR_ANSWERS,
-  Linode: [...LINODE_PROFILE_ANSWERS, ...LINODE_FURTHER_ANSWERS],
+  Linode: [...LINODE_PROFILE_ANSWERS, ...LINODE_RIGHTS_ANSWERS],
   TransIP: [...TRANSIP_AUTH_ANSWERS, ...TRANSIP_TEST_ANSWERS],
   Hostinger: HOSTINGER_ANSWERS,
   UpCloud: [...UPCLOUD_ACCOUNT_ANSWERS, ...UPCLOUD_FURTHER_ANSWERS],
