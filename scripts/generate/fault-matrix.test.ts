@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { PROVIDER_NAMES } from '../../operator/api/names.ts';
+import { CHECKS, SINGLE_FAULTS } from '../../test/contract/single-faults.ts';
 import { ANSWERS } from '../../test/integration/fault-matrix/answers.ts';
 import { renderFaultMatrix } from './fault-matrix.ts';
 
@@ -17,8 +18,14 @@ describe('the page of what happens if', () => {
 
   test('tells every answer of a provider with its reason', () => {
     for (const { name, origin } of ANSWERS)
-      if (origin !== 'transport')
+      if (['provider', 'offline'].includes(origin))
         expect(page.toLowerCase()).toContain(name.replaceAll('|', '\\|').toLowerCase());
     expect(page).toMatch(/\| HTTP 401 token_readonly \| Refused \| `MissingPermission` \|/);
+  });
+
+  test('tells each call that may fail alone, and how', () => {
+    for (const { calls } of CHECKS)
+      for (const call of calls) expect(page).toContain(`\`${call.replace(':username', '<user name>')}\``);
+    for (const { name } of SINGLE_FAULTS) expect(page).toContain(name);
   });
 });

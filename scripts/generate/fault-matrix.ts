@@ -11,6 +11,7 @@ import {
   REASON,
   type Situation,
 } from '../../test/integration/fault-matrix/expectations.ts';
+import { CHECKS, SINGLE_FAULTS, TIMEOUT } from '../../test/contract/single-faults.ts';
 import { CONTRACTS } from '../../test/contract/support.ts';
 import { finishPage, markdownTable } from './page.ts';
 
@@ -71,6 +72,16 @@ Networks, proxies and gateways, with every provider alike. A host name that does
 certificate that cannot be trusted are \`ProviderUnreachable\` as well.
 `;
 
+const SINGLE = `## When one call of several fails
+
+Half an answer is none. A credential is accepted only when the provider itself answered every call that its verdict, the
+account, its rights and its expiry need. Where one of them fails, the whole check has no verdict: nothing is published,
+nothing is counted against the credential, and it is asked again as the table above says. That holds for a first check,
+a replacement and a recheck, and with \`spec.accountID\`.
+
+Each of these calls was made to fail alone, in each of these ways, while the others answered well:
+FAULTS.`;
+
 /** The page, in Markdown, before it is laid out. */
 export function renderFaultMatrix(answers: readonly Answer[]): string {
   const cases = answers.reduce((sum, { situations }) => sum + situations.length, 0);
@@ -81,7 +92,20 @@ export function renderFaultMatrix(answers: readonly Answer[]): string {
     ...(Object.keys(SITUATION_TITLES) as Situation[]).map(renderSituation),
     BETWEEN,
     renderAnswers(between),
+    renderSingle(),
     ...PROVIDER_NAMES.map(name => renderProvider(name, answers)),
+  ].join('\n\n');
+}
+
+function renderSingle(): string {
+  const faults = [...SINGLE_FAULTS, TIMEOUT].map(({ name }) => name).join(', ');
+  const rows = CHECKS.map(({ provider, calls }) => [
+    provider,
+    calls.map(call => `\`${call.replace(':username', '<user name>')}\``).join(', '),
+  ]);
+  return [
+    SINGLE.replace('FAULTS', faults),
+    markdownTable(['Provider', 'Calls of its longest check'], rows),
   ].join('\n\n');
 }
 
@@ -113,7 +137,9 @@ function renderExpectation(kind: string, expectation: Expectation, situation: Si
 }
 
 function renderProvider(name: ProviderName, answers: readonly Answer[]): string {
-  const own = answers.filter(({ provider, origin }) => provider === name && origin !== 'transport');
+  const own = answers.filter(
+    ({ provider, origin }) => provider === name && ['provider', 'offline'].includes(origin),
+  );
   const { first, recheck } = CONTRACTS.find(([provider]) => provider === name)![1].calls;
   const calls = `A first check of a good credential makes ${counted(first)}, a later one ${counted(recheck)}.`;
   return [`## ${name}`, calls, renderAnswers(own)].join('\n\n');

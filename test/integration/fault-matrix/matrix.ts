@@ -154,7 +154,7 @@ async function connect(bed: Testbed, one: Case): Promise<Played> {
   const inForce = old ?? (situation === 'inForce' ? token : undefined);
   if (inForce !== undefined) {
     await bed.putSecret(`${name}-token`, inForce.credential);
-    await bed.putAccount(name, answer.provider, { access: answer.access });
+    await bed.putAccount(name, answer.provider, specOf(answer, token));
   }
   return {
     ...one,
@@ -164,6 +164,10 @@ async function connect(bed: Testbed, one: Case): Promise<Played> {
     clear: () => void faults.splice(0).forEach(off => off()),
     ...(inForce && { old: inForce }),
   };
+}
+
+function specOf({ access, pin }: Answer, token: CloudToken): Partial<CloudAccount['spec']> {
+  return { access, ...(pin && { accountID: pin(token) }) };
 }
 
 /** Takes from a token what the answer supposes that it lacks. */
@@ -191,7 +195,7 @@ async function meet(
     one.callsBefore = cloud.calls({ token: token.index });
     if (situation === 'inForce') return request(bed, name, 'now');
     await bed.putSecret(`${name}-token`, answer.spoil?.(token.credential) ?? token.credential);
-    if (situation === 'first') await bed.putAccount(name, answer.provider, { access: answer.access });
+    if (situation === 'first') await bed.putAccount(name, answer.provider, specOf(answer, token));
   });
   const isSeen = (one: Played) =>
     JSON.stringify(seenOf(witness, one, now())) === JSON.stringify(sorted(expectedOf(one))) &&
@@ -253,7 +257,7 @@ async function touch(bed: Testbed, played: readonly Played[], now: number): Prom
  * @param advance the time of the next retry has come
  */
 async function recover(bed: Testbed, witness: Witness, played: readonly Played[], advance: () => number) {
-  const waiting = played.filter(({ answer }) => answer.origin === 'transport');
+  const waiting = played.filter(({ answer }) => ['transport', 'single'].includes(answer.origin));
   for (const one of waiting) one.clear();
   const expected = ({ answer, situation }: Played) =>
     sorted(fill(EXPECTED.accepted[situation]!, GOOD, answer));
