@@ -6,7 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKubeClient, type KubeClient, type KubeClientOptions } from './client.ts';
 import type { UserEntry } from './credentials.ts';
-import { isKubeError, type KubeError } from './errors.ts';
+import {
+  isAlreadyExists,
+  isConflict,
+  isExpired,
+  isForbidden,
+  isInvalid,
+  isKubeError,
+  isNotFound,
+  type KubeError,
+} from './errors.ts';
 import {
   WIDGETS,
   answer,
@@ -143,6 +152,45 @@ describe('answers that are none', () => {
     expect(error.code).toBe('KUBE_MALFORMED');
   });
 
+  const KEYED = { metadata: { ...KEY, resourceVersion: '1' } };
+  const calls: Record<string, () => Promise<unknown>> = {
+    get: () => client.get(WIDGETS, KEY),
+    getMetadata: () => client.getMetadata(WIDGETS, KEY),
+    create: () => client.create(WIDGETS, { metadata: KEY }),
+    replace: () => client.replace(WIDGETS, KEYED),
+    apply: () => client.apply(WIDGETS, KEYED, { fieldManager: 'tester' }),
+    patch: () => client.patch(WIDGETS, KEY, {}),
+    delete: () => client.delete(WIDGETS, KEY),
+  };
+
+  test.each(
+    Object.entries(calls).flatMap(([name, call]) =>
+      [
+        '{}',
+        'null',
+        '[]',
+        '{"message":"welcome"}',
+        '{"metadata":{"name":"other","resourceVersion":"1"}}',
+      ].map(body => [name, body, call] as const),
+    ),
+  )('%s: a 200 with %s is not taken for the object, nor for its deletion', async (_name, body, call) => {
+    server.script((_request, response) => answer(response, 200, body));
+    expect(await failureOf(call())).toMatchObject({ code: 'KUBE_MALFORMED' });
+  });
+
+  test.each(
+    Object.entries(calls).flatMap(([name, call]) =>
+      [403, 404, 409, 410, 422].map(n => [name, n, call] as const),
+    ),
+  )('%s: a page with status %d is not what the API server says', async (_name, status, call) => {
+    const html = { 'content-type': 'text/html' };
+    server.script((_request, response) => answer(response, status, '<html>gateway</html>', html));
+    const error = await failureOf(call());
+    expect(error).toMatchObject({ code: 'KUBE_FOREIGN', status });
+    const verdicts = [isNotFound, isConflict, isAlreadyExists, isForbidden, isExpired, isInvalid];
+    expect(verdicts.filter(is => is(error))).toEqual([]);
+  });
+
   test("what admission says of a Secret's write is not quoted", async () => {
     server.fallback((_request, response) =>
       answer(response, 422, statusObject(422, 'Invalid', 'data.token: Invalid value: "hunter2"')),
@@ -231,7 +279,7 @@ describe('time limits', () => {
       code: 'KUBE_TIMEOUT',
     });
     await hanging;
-    server.fallback((_request, response) => answer(response, 200, widget('a', 1)));
+    server.fallback((_request, response) => answer(response, 200, widget('last', 1)));
     await client.get(WIDGETS, { ...KEY, name: 'last' });
     // The one that was given up in line was never sent, though the last one stood behind it.
     expect(server.requests.map(request => request.path.split('/').at(-1))).toEqual(['a', 'last']);

@@ -202,6 +202,23 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
     return parseJson(response.body, method, path) as T;
   }
 
+  /** As `send`, for one object: an answer that is not this object is somebody else's, such as a captive portal's. */
+  async function sendForObject<T>(
+    method: HttpRequest['method'],
+    path: string,
+    name: string,
+    ...rest: [CallOptions | undefined, accept: string, body?: unknown, contentType?: string]
+  ): Promise<T> {
+    const object = await send<T>(method, path, ...rest);
+    if (!isObjectNamed(object, name)) {
+      throw new KubeError(
+        'KUBE_MALFORMED',
+        `${describe({ method, path })}: not the object that was asked for`,
+      );
+    }
+    return object;
+  }
+
   async function* listPages<T>(
     resource: Resource,
     list: ListOptions = {},
@@ -277,20 +294,22 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
     listPages,
     watch,
     close: () => transport.close(),
-    get: (resource, key, call) => send('GET', objectPath(resource, key), call, JSON_TYPE),
-    getMetadata: (resource, key, call) => send('GET', objectPath(resource, key), call, METADATA_TYPE),
+    get: (resource, key, call) => sendForObject('GET', objectPath(resource, key), key.name, call, JSON_TYPE),
+    getMetadata: (resource, key, call) =>
+      sendForObject('GET', objectPath(resource, key), key.name, call, METADATA_TYPE),
     create: (resource, object, call) => {
-      const path =
-        collectionPath(resource, object.metadata.namespace) + queryOf({ fieldManager: call?.fieldManager });
-      return send('POST', path, call, JSON_TYPE, typed(resource, object));
+      const { namespace, name } = object.metadata;
+      const path = collectionPath(resource, namespace) + queryOf({ fieldManager: call?.fieldManager });
+      return sendForObject('POST', path, name, call, JSON_TYPE, typed(resource, object));
     },
     replace: (resource, object, call) => {
-      const path =
-        objectPath(resource, object.metadata, call?.subresource) +
-        queryOf({ fieldManager: call?.fieldManager });
-      return send('PUT', path, call, JSON_TYPE, typed(resource, object));
+      const { metadata } = object;
+      const query = queryOf({ fieldManager: call?.fieldManager });
+      const path = objectPath(resource, metadata, call?.subresource) + query;
+      return sendForObject('PUT', path, metadata.name, call, JSON_TYPE, typed(resource, object));
     },
     delete: async (resource, key, call) => {
+      const path = objectPath(resource, key);
       const body = {
         apiVersion: 'v1',
         kind: 'DeleteOptions',
@@ -298,20 +317,31 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
         propagationPolicy: call?.propagationPolicy,
       };
       // Asked for as metadata: the answer to the deletion of a Secret is the Secret.
-      await send('DELETE', objectPath(resource, key), call, `${METADATA_TYPE},${JSON_TYPE}`, body);
+      const answer = await send('DELETE', path, call, `${METADATA_TYPE},${JSON_TYPE}`, body);
+      const isDone = (answer as { kind?: unknown } | null)?.kind === 'Status';
+      if (!isDone && !isObjectNamed(answer, key.name)) {
+        throw new KubeError('KUBE_MALFORMED', `DELETE ${path}: neither a Status nor the object`);
+      }
     },
     apply: (resource, object, call) => {
-      const query = queryOf({
-        fieldManager: call.fieldManager,
-        force: call.force === true ? true : undefined,
-      });
-      const path = objectPath(resource, object.metadata, call.subresource) + query;
-      return send('PATCH', path, call, JSON_TYPE, typed(resource, object), APPLY_TYPE);
+      const { metadata } = object;
+      const force = call.force === true ? true : undefined;
+      const query = queryOf({ fieldManager: call.fieldManager, force });
+      const path = objectPath(resource, metadata, call.subresource) + query;
+      return sendForObject(
+        'PATCH',
+        path,
+        metadata.name,
+        call,
+        JSON_TYPE,
+        typed(resource, object),
+        APPLY_TYPE,
+      );
     },
     patch: (resource, key, patch, call) => {
-      const path =
-        objectPath(resource, key, call?.subresource) + queryOf({ fieldManager: call?.fieldManager });
-      return send('PATCH', path, call, JSON_TYPE, patch, MERGE_TYPE);
+      const query = queryOf({ fieldManager: call?.fieldManager });
+      const path = objectPath(resource, key, call?.subresource) + query;
+      return sendForObject('PATCH', path, key.name, call, JSON_TYPE, patch, MERGE_TYPE);
     },
     request: (method, path, call) =>
       send(
@@ -328,6 +358,11 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
 interface RawList<T> {
   metadata?: { resourceVersion?: string; continue?: string };
   items: T[] | null;
+}
+
+function isObjectNamed(answer: unknown, name: string): boolean {
+  const metadata = (answer as { metadata?: Partial<ObjectMeta> } | null)?.metadata;
+  return metadata?.name === name && typeof metadata.resourceVersion === 'string';
 }
 
 /** The API server wants both named in every body. */

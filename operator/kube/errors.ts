@@ -1,5 +1,7 @@
 /**
- * - `KUBE_HTTP`: the API server answered with an error; `status` and mostly `reason` are set.
+ * - `KUBE_HTTP`: the API server answered with an error: a `Status` of its own; `status` and mostly `reason` are set.
+ * - `KUBE_FOREIGN`: an HTTP error without such a `Status`: of a gateway on the way, or of the API server's outermost layer
+ *   ("404 page not found"). `status` is told and nothing is concluded from it. A write may or may not have happened.
  * - `KUBE_TIMEOUT`: no complete answer within the call's time limit, or a watch went silent.
  * - `KUBE_CONNECTION`: no connection, or it broke. A write may or may not have happened.
  * - `KUBE_MALFORMED`: the answer is not what the API server sends (cut JSON, HTML of a load balancer).
@@ -7,7 +9,13 @@
  * - `KUBE_ABORTED`: the caller's signal, or `close()`.
  */
 export type KubeErrorCode =
-  'KUBE_HTTP' | 'KUBE_TIMEOUT' | 'KUBE_CONNECTION' | 'KUBE_MALFORMED' | 'KUBE_CREDENTIALS' | 'KUBE_ABORTED';
+  | 'KUBE_HTTP'
+  | 'KUBE_FOREIGN'
+  | 'KUBE_TIMEOUT'
+  | 'KUBE_CONNECTION'
+  | 'KUBE_MALFORMED'
+  | 'KUBE_CREDENTIALS'
+  | 'KUBE_ABORTED';
 
 export interface KubeErrorDetails {
   status?: number | undefined;
@@ -50,39 +58,39 @@ export function isKubeError(error: unknown): error is KubeError {
   return error instanceof KubeError;
 }
 
+/*
+ * What follows is concluded from only where the API server itself said it, in a `Status` with the reason that belongs
+ * to the number (k8s.io/apimachinery/pkg/api/errors). An HTML 404 of a gateway says nothing about an object.
+ */
+
 export function isNotFound(error: unknown): boolean {
-  return hasStatus(error, 404);
+  return says(error, 404, 'NotFound');
 }
 
-/** Somebody else wrote the object since it was read (409, but not `AlreadyExists`). */
+/** Somebody else wrote the object since it was read. */
 export function isConflict(error: unknown): boolean {
-  return hasStatus(error, 409) && error.reason !== 'AlreadyExists';
+  return says(error, 409, 'Conflict');
 }
 
 export function isAlreadyExists(error: unknown): boolean {
-  return hasStatus(error, 409) && error.reason === 'AlreadyExists';
+  return says(error, 409, 'AlreadyExists');
 }
 
-/** Missing rights, an exceeded quota and a refusing admission policy all answer 403. */
+/**
+ * Missing rights, an exceeded quota and a refusing admission policy all answer 403. Any reason counts: a webhook's denial
+ * has one of its own, or none.
+ */
 export function isForbidden(error: unknown): boolean {
-  return hasStatus(error, 403);
-}
-
-export function isUnauthorized(error: unknown): boolean {
-  return hasStatus(error, 401);
+  return isKubeError(error) && error.code === 'KUBE_HTTP' && error.status === 403;
 }
 
 /** The resourceVersion or continue token is too old: list again. */
 export function isExpired(error: unknown): boolean {
-  return hasStatus(error, 410);
+  return says(error, 410, 'Expired', 'Gone');
 }
 
 export function isInvalid(error: unknown): boolean {
-  return hasStatus(error, 422);
-}
-
-export function isTooManyRequests(error: unknown): boolean {
-  return hasStatus(error, 429);
+  return says(error, 422, 'Invalid');
 }
 
 export function isAborted(error: unknown): boolean {
@@ -93,8 +101,9 @@ export function isNamespaceTerminating(error: unknown): boolean {
   return isKubeError(error) && error.causes.includes('NamespaceTerminating');
 }
 
-function hasStatus(error: unknown, status: number): error is KubeError {
-  return isKubeError(error) && error.status === status;
+function says(error: unknown, status: number, ...reasons: string[]): boolean {
+  if (!isKubeError(error) || error.code !== 'KUBE_HTTP' || error.status !== status) return false;
+  return reasons.includes(error.reason ?? '');
 }
 
 interface StatusBody {
@@ -109,7 +118,8 @@ interface StatusBody {
 const MESSAGE_LIMIT = 1024;
 
 /**
- * The error of a `Status` object: the body of an answer, or the object of a watch's ERROR event.
+ * The error of an HTTP answer or of a watch's ERROR event: the API server's where `body` is a `Status` with that number,
+ * else somebody else's on the way.
  *
  * `quoteMessage: false` leaves the server's text out: admission may repeat what was sent, and for a Secret that is
  * the credential itself.
@@ -120,25 +130,29 @@ export function errorOfStatus(
   body: unknown,
   options: { retryAfterMs?: number | undefined; quoteMessage?: boolean } = {},
 ): KubeError {
-  const parsed = isStatus(body) ? body : {};
-  const reason = typeof parsed.reason === 'string' && parsed.reason !== '' ? parsed.reason : undefined;
+  const { retryAfterMs } = options;
+  if (!isStatus(body, status)) {
+    const message = `${what}: ${status} that is not the API server's own`;
+    return new KubeError('KUBE_FOREIGN', message, { status, retryAfterMs });
+  }
+  const reason = typeof body.reason === 'string' && body.reason !== '' ? body.reason : undefined;
   const quoted =
-    options.quoteMessage !== false && typeof parsed.message === 'string'
-      ? `: ${parsed.message.slice(0, MESSAGE_LIMIT)}`
+    options.quoteMessage !== false && typeof body.message === 'string'
+      ? `: ${body.message.slice(0, MESSAGE_LIMIT)}`
       : '';
-  const seconds = parsed.details?.retryAfterSeconds;
+  const seconds = body.details?.retryAfterSeconds;
   return new KubeError('KUBE_HTTP', `${what}: ${status} ${reason ?? 'without a reason'}${quoted}`, {
     status,
     reason,
-    causes: causesOf(parsed.details?.causes),
-    serverText: typeof parsed.message === 'string' ? parsed.message.slice(0, MESSAGE_LIMIT) : undefined,
-    retryAfterMs:
-      options.retryAfterMs ?? (typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : undefined),
+    causes: causesOf(body.details?.causes),
+    serverText: typeof body.message === 'string' ? body.message.slice(0, MESSAGE_LIMIT) : undefined,
+    retryAfterMs: retryAfterMs ?? (typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : undefined),
   });
 }
 
-function isStatus(body: unknown): body is StatusBody {
-  return typeof body === 'object' && body !== null && (body as StatusBody).kind === 'Status';
+function isStatus(body: unknown, status: number): body is StatusBody {
+  const { kind, code } = (body ?? {}) as StatusBody;
+  return kind === 'Status' && code === status;
 }
 
 function causesOf(causes: unknown): string[] {

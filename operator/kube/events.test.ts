@@ -35,7 +35,11 @@ let time: number;
 
 beforeEach(async () => {
   server = await startScriptedServer();
-  server.fallback((request, response) => answer(response, 201, request.body));
+  server.fallback((request, response) => {
+    const name = request.path.split('/').at(-1);
+    const sent = JSON.parse(request.body) as { metadata?: object };
+    answer(response, 201, { ...sent, metadata: { name, ...sent.metadata, resourceVersion: '1' } });
+  });
   client = createKubeClient(kubeConfigFor(server.url));
   dropped = [];
   time = Date.parse('2026-01-01T00:00:00Z');

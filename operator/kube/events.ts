@@ -253,11 +253,11 @@ function seriesOf(series: Series): { count: number; lastObservedTime: string } {
   return { count: series.count, lastObservedTime: microTime(series.lastAt) };
 }
 
-/** Refusals (no rights, the namespace ends, not valid) are for good; nobody waits for an event. */
+/** Refusals of the API server (no rights, the namespace ends, not valid) are for good; nobody waits for an event. */
 function isPassing(error: unknown): boolean {
   if (!isKubeError(error)) return false;
-  if (error.status === undefined) return error.code !== 'KUBE_ABORTED';
-  return error.status === 429 || error.status >= 500;
+  const { code, status = 0 } = error;
+  return code === 'KUBE_HTTP' ? status === 429 || status >= 500 : code !== 'KUBE_ABORTED';
 }
 
 /** metav1.MicroTime: always six digits. */

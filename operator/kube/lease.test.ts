@@ -33,7 +33,8 @@ function createLeaseServer(): LeaseServer {
       get: async () => {
         await reach();
         server.reads++;
-        if (server.lease === undefined) throw new KubeError('KUBE_HTTP', 'not found', { status: 404 });
+        if (server.lease === undefined)
+          throw new KubeError('KUBE_HTTP', 'gone', { status: 404, reason: 'NotFound' });
         return structuredClone(server.lease);
       },
       create: async (_resource: unknown, object: StoredLease) => {

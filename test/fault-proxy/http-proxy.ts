@@ -37,6 +37,8 @@ export type Action =
   | { kind: 'delay'; ms: number }
   /** Answers without asking the target. */
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
+  /** The same after the target has done it: a gateway that answers in its place. */
+  | { kind: 'replace-answer'; status: number; headers?: Record<string, string>; body?: string }
   /** Puts these bytes before the target's own body: a line into a watch. */
   | { kind: 'inject'; bytes: string }
   /** `before`: the target has not seen the request; `after`: it has answered, and the client does not know yet. */
@@ -203,10 +205,17 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
     }
     const status = answer.statusCode ?? 502;
 
-    const waitsForAll = (isBreak(action) && 'when' in action) || action?.kind === 'hook';
+    const waitsForAll =
+      (isBreak(action) && 'when' in action) || action?.kind === 'hook' || action?.kind === 'replace-answer';
     if (waitsForAll && !request.isWatch) {
       const body: Buffer[] = [];
       for await (const chunk of answer) body.push(chunk as Buffer);
+      if (action.kind === 'replace-answer') {
+        request.outcome = action.status;
+        response.writeHead(action.status, action.headers);
+        response.end(action.body);
+        return;
+      }
       if (action.kind === 'hook') await action.after?.(request, status);
       else {
         breakConnection(request, incoming.socket, action.kind);
