@@ -48,7 +48,7 @@ export interface Candidacy {
   readonly seen?: { readonly lease: Lease; readonly at: number };
   /** It was deleted. What was seen holds for its time: its leader works on until it finds out. */
   readonly missing: boolean;
-  /** When the last write was sent that took or renewed the lease. */
+  /** When the last write was sent that took or renewed the lease, by a clock that does not stop in sleep. */
   readonly heldSince?: number;
 }
 
@@ -92,7 +92,7 @@ export function seeChange(candidacy: Candidacy, lease: Lease, now: number): Cand
   return see(candidacy, lease, now);
 }
 
-/** The answer to a write that was sent at `sentAt`: the lease is held from then on. */
+/** The answer to a write that was sent at `sentAt`, by the clock of `heldSince`: the lease is held from then on. */
 export function granted(candidacy: Candidacy, lease: Lease, sentAt: number, now: number): Candidacy {
   // Counted from before the request: the answer may have been long on its way, and the others count from its arrival.
   return { ...see(candidacy, lease, now), heldSince: sentAt };

@@ -217,7 +217,7 @@ describe('runAsLeader', () => {
 
   test('a leader that was frozen knows that it leads no more before any timer tells it', async () => {
     let time = 0;
-    const first = start('first', { now: () => time });
+    const first = start('first', { now: () => time, wall: () => time });
     await until(() => first.leads());
     const leadership = first.leadership();
     expect(leadership?.holds()).toBe(true);
@@ -228,6 +228,43 @@ describe('runAsLeader', () => {
     expect(await first.outcome).toBe('lost');
     // It neither renews nor gives back what may be another's by now.
     expect(server.writes).toBe(writes);
+  });
+
+  test('a leader whose machine slept knows it, though the monotonic clock stood still', async () => {
+    let slept = 0;
+    const first = start('first', { wall: () => Date.now() + slept });
+    await until(() => first.leads());
+    const leadership = first.leadership();
+    expect(leadership?.holds()).toBe(true);
+    slept = TIMES.renewDeadlineMs;
+    expect(leadership?.holds()).toBe(false);
+    expect(await first.outcome).toBe('lost');
+  });
+
+  test('a wall clock that is stepped back neither ends a lead nor lengthens it', async () => {
+    let step = 0;
+    const first = start('first', { wall: () => Date.now() + step });
+    await until(() => first.leads());
+    step = -3_600_000;
+    expect(first.leadership()?.holds()).toBe(true);
+    const cutAt = performance.now();
+    server.unreachable.add('first');
+    expect(await first.outcome).toBe('lost');
+    expect(performance.now() - cutAt).toBeLessThan(TIMES.renewDeadlineMs + 500);
+  });
+
+  test('a candidate whose wall clock is stepped forward does not take the lease of another one', async () => {
+    let step = 0;
+    const first = start('first');
+    await until(() => first.leads());
+    const second = start('second', { wall: () => Date.now() + step, retryPeriodMs: 20 });
+    for (let round = 0; round < 20; round++) {
+      step += 3_600_000;
+      await new Promise(resolve => setTimeout(resolve, 30));
+      expect(working).toEqual(['first']);
+    }
+    for (const candidate of [first, second]) candidate.stop();
+    await Promise.all([first.outcome, second.outcome]);
   });
 
   test('a lease that was taken and given back while its leader was cut off is lost all the same', async () => {

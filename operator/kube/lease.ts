@@ -1,5 +1,6 @@
 import { pause } from './backoff.ts';
 import type { KubeClient } from './client.ts';
+import { createSleeplessClock } from './clock.ts';
 import { type KubeError, isAborted, isAlreadyExists, isConflict, isKubeError, isNotFound } from './errors.ts';
 import {
   acquisition,
@@ -36,8 +37,10 @@ export interface LeaseOptions extends Partial<LeaseTiming> {
   watch?: boolean;
   /** Each try that failed, for the log. Another one's holding the lease is none. */
   onFault?: (error: KubeError) => void;
-  /** Monotonic, in milliseconds. */
+  /** Monotonic, in milliseconds: how long another one's lease was seen. */
   now?: () => number;
+  /** Wall clock, in milliseconds: with `now` it tells how long the own lead has lasted ({@link createSleeplessClock}). */
+  wall?: () => number;
   random?: () => number;
 }
 
@@ -77,7 +80,9 @@ export async function runAsLeader(
   signal: AbortSignal,
 ): Promise<LeaseOutcome> {
   const now = options.now ?? (() => performance.now());
-  const candidate = createCandidate(options, now);
+  // For the own lead alone: a wall clock that is stepped forward must not shorten the time of somebody else.
+  const leadNow = createSleeplessClock(now, options.wall);
+  const candidate = createCandidate(options, now, leadNow);
   const isHeld = await acquire(options, candidate, now, signal);
   if (signal.aborted && isHeld) await candidate.giveBack();
   if (signal.aborted) return 'stopped';
@@ -107,7 +112,7 @@ export async function runAsLeader(
     // A hanging call must not outlast the deadline, so the deadline has a timer of its own.
     let timer: NodeJS.Timeout | undefined;
     function watchDeadline(): void {
-      if (holds()) timer = setTimeout(watchDeadline, Math.ceil(candidate.leadsUntil() - now()));
+      if (holds()) timer = setTimeout(watchDeadline, Math.ceil(candidate.leadsUntil() - leadNow()));
     }
     watchDeadline();
     const over = AbortSignal.any([finished.signal, lost.signal]);
@@ -196,7 +201,7 @@ interface Candidate {
 }
 
 /** The candidacy with the calls that it needs. */
-function createCandidate(options: LeaseOptions, now: () => number): Candidate {
+function createCandidate(options: LeaseOptions, now: () => number, leadNow: () => number): Candidate {
   const { client, namespace, name, identity, onFault } = options;
   const timing: LeaseTiming = {
     leaseDurationMs: options.leaseDurationMs ?? DEFAULT_LEASE_TIMING.leaseDurationMs,
@@ -220,11 +225,11 @@ function createCandidate(options: LeaseOptions, now: () => number): Candidate {
 
   /** Writes what `next` gives; when the lease is not as it was seen, reads it and asks `next` once more. */
   async function write(
-    next: (candidacy: Candidacy, now: number, wallClock: Date) => LeaseInput | undefined,
+    next: (candidacy: Candidacy) => LeaseInput | undefined,
   ): Promise<{ lease: Lease; sentAt: number } | undefined> {
     for (let isFirst = true; ; isFirst = false) {
-      const sentAt = now();
-      const input = next(candidacy, sentAt, new Date());
+      const sentAt = leadNow();
+      const input = next(candidacy);
       if (input === undefined) return undefined;
       try {
         const isThere = input.metadata.resourceVersion !== undefined;
@@ -241,7 +246,7 @@ function createCandidate(options: LeaseOptions, now: () => number): Candidate {
     }
   }
 
-  async function hold(next: typeof acquisition): Promise<void> {
+  async function hold(next: (candidacy: Candidacy) => LeaseInput | undefined): Promise<void> {
     const written = await write(next);
     if (written !== undefined) candidacy = granted(candidacy, written.lease, written.sentAt, now());
   }
@@ -249,7 +254,7 @@ function createCandidate(options: LeaseOptions, now: () => number): Candidate {
   async function tryToAcquire(signal: AbortSignal): Promise<boolean> {
     try {
       await read({ ...call, signal });
-      await hold(acquisition);
+      await hold(others => acquisition(others, now(), new Date()));
     } catch (error) {
       report(error);
     }
@@ -259,7 +264,7 @@ function createCandidate(options: LeaseOptions, now: () => number): Candidate {
   async function tryToRenew(): Promise<void> {
     try {
       // Without a read: the write says so if somebody else wrote.
-      await hold(renewal);
+      await hold(held => renewal(held, leadNow(), new Date()));
     } catch (error) {
       report(error);
     }
@@ -267,7 +272,7 @@ function createCandidate(options: LeaseOptions, now: () => number): Candidate {
 
   async function giveBack(): Promise<void> {
     try {
-      await write((held, _now, wallClock) => release(held, wallClock));
+      await write(held => release(held, new Date()));
     } catch (error) {
       // It runs out by itself.
       report(error);
@@ -275,7 +280,7 @@ function createCandidate(options: LeaseOptions, now: () => number): Candidate {
   }
 
   function leads(): boolean {
-    return now() < leadsUntil(candidacy);
+    return leadNow() < leadsUntil(candidacy);
   }
 
   function report(error: unknown): void {
