@@ -285,6 +285,23 @@ describe('time limits', () => {
     expect(server.requests.map(request => request.path.split('/').at(-1))).toEqual(['a', 'last']);
   });
 
+  test('a write that waited for a connection, or for a busy server, is not sent once it may not be any more', async () => {
+    let mayWrite = true;
+    await client.close();
+    useClient({}, { connections: 1, mayWrite: () => mayWrite });
+    server.script((_request, response) => {
+      mayWrite = false;
+      answer(response, 429, statusObject(429, 'TooManyRequests'), { 'retry-after': '1' });
+    });
+    server.fallback((_request, response) => answer(response, 200, widget('a', 1)));
+    const busy = failureOf(client.create(WIDGETS, { metadata: KEY }));
+    const inLine = failureOf(client.create(WIDGETS, { metadata: KEY }));
+    expect(await inLine).toMatchObject({ code: 'KUBE_ABORTED' });
+    expect(await busy).toMatchObject({ code: 'KUBE_ABORTED' });
+    await client.get(WIDGETS, KEY);
+    expect(server.requests.map(({ method }) => method)).toEqual(['POST', 'GET']);
+  });
+
   test('a server that never accepts', async () => {
     const silent = net.createServer().listen(0, '127.0.0.1', 1);
     await new Promise(resolve => silent.once('listening', resolve));

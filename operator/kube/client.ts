@@ -30,8 +30,9 @@ export interface KubeClientOptions {
   /** Shown in the API server's audit log. */
   userAgent?: string;
   /**
-   * Asked right before each call that is no GET; `false` makes it fail as `KUBE_ABORTED`, unsent. For a leader that was
-   * frozen and goes on with what it was about to write.
+   * Asked right before the first byte of each request that is no GET, repeated ones and those that waited in line for a
+   * connection included; `false` makes it fail as `KUBE_ABORTED`, unsent. For a leader that was frozen and goes on with
+   * what it was about to write.
    */
   mayWrite?: () => boolean;
   /** Faults while files or plugins of the kubeconfig are read again; calls go on with what there was. */
@@ -185,9 +186,6 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
     body?: unknown,
     contentType?: string,
   ): Promise<T> {
-    if (method !== 'GET' && options.mayWrite?.() === false) {
-      throw new KubeError('KUBE_ABORTED', `${describe({ method, path })}: this process may not write now`);
-    }
     const headers = ['accept', accept, 'user-agent', userAgent];
     if (body !== undefined) headers.push('content-type', contentType ?? JSON_TYPE);
     const response = await transport.call({
@@ -197,6 +195,7 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
       body: body === undefined ? undefined : encodeBody(body),
       timeoutMs: call?.timeoutMs ?? defaultTimeoutMs,
       signal: call?.signal,
+      maySend: method === 'GET' ? undefined : options.mayWrite,
     });
     if (response.status < 200 || response.status > 299) throw errorOfResponse(method, path, response);
     return parseJson(response.body, method, path) as T;

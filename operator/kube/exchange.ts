@@ -20,6 +20,8 @@ export interface ExchangeLimits {
   /** Time from the call to the end of the answer; for a stream, to its response headers. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
+  /** Asked when the first byte is about to be sent, which may be long after the call: it waits in line for a connection. */
+  maySend?: (() => boolean) | undefined;
 }
 
 /** Takes the body of a 2xx answer as it arrives. */
@@ -98,6 +100,8 @@ export function exchange(
           controller = started;
           // It waited in undici's queue until after the caller had given up.
           if (settled) started.abort(new KubeError('KUBE_ABORTED', 'given up before it was sent'));
+          else if (limits.maySend?.() === false)
+            fail(new KubeError('KUBE_ABORTED', `${describe(request)}: this process may not write now`));
         },
         onResponseStart(_controller, statusCode, headers) {
           if (settled || statusCode < 200) return;

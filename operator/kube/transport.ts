@@ -23,6 +23,7 @@ export interface Call {
   body?: string | undefined;
   timeoutMs: number;
   signal?: AbortSignal | undefined;
+  maySend?: (() => boolean) | undefined;
 }
 
 export interface Transport {
