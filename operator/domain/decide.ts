@@ -9,7 +9,15 @@ import {
   withConditions,
 } from './conditions.ts';
 import type { Facts, Memory, Result, Step } from './facts.ts';
-import { connectedVerdict, type Draft, draftOf, foldCandidate, foldInForce, markHandled } from './fold.ts';
+import {
+  connectedVerdict,
+  type Draft,
+  draftOf,
+  foldCandidate,
+  foldInForce,
+  markHandled,
+  streakEndsAt,
+} from './fold.ts';
 import { InvariantError } from './invariant.ts';
 import { notWritableMessage, postponedMessage, REFUSED_REASONS, staticMessage } from './messages.ts';
 import { checksAllowedFrom, nextCheckAt, refusalsInWindow } from './schedule.ts';
@@ -347,6 +355,7 @@ function finish(
     ...times,
     graceEnds,
     windowStart === undefined ? undefined : windowStart + DAY,
+    streakEndsAt(status),
     expiryWarningAt(expiryOf(status), now),
     nameTaken ? conflictStuckAt(memory, now) : undefined,
   ].filter((time): time is number => time !== undefined && time > now && time !== Infinity);

@@ -42,11 +42,17 @@ const STREAK_LIFE = DAY;
 /** Expiry told as seconds left wobbles; a change below this is none. */
 const EXPIRY_TOLERANCE = 5 * MINUTE;
 
+/** When the streak of refusals becomes void, undefined where there is none. */
+export function streakEndsAt({ confirming }: CloudAccountStatus): number | undefined {
+  const since = fromTimestamp(confirming?.since);
+  return since === undefined ? undefined : since + STREAK_LIFE;
+}
+
 /** The draft that stands for the status as it is. */
 export function draftOf({ status, now }: Facts): Draft {
   const draft = withoutFuture(structuredClone(status), now);
-  const streakSince = fromTimestamp(draft.confirming?.since);
-  if (streakSince !== undefined && now >= streakSince + STREAK_LIFE) delete draft.confirming;
+  const streakEnd = streakEndsAt(draft);
+  if (streakEnd !== undefined && now >= streakEnd) delete draft.confirming;
   const connected = condition(status, 'Connected');
   const blocked = condition(status, 'Stalled');
   return {

@@ -729,6 +729,23 @@ describe('the schedule', () => {
     expect(conditionOf(world, 'Reconciling')?.reason).toBe('CheckPostponed');
   });
 
+  test('a streak that becomes void while suspended is over at that moment', () => {
+    // The refusal of the candidate began the window of 24 h a second before the streak, so its end wakes nobody in time.
+    const world = createWorld({ secret: 'bad-a' });
+    world.putSecret('good-a');
+    world.advance(SECOND);
+    world.provider(() => ({ kind: 'rejected' }));
+    world.request('now');
+    world.change({ suspend: true });
+    world.advance(DAY - 1);
+    expect(conditionOf(world, 'Connected')?.reason).toBe('ConfirmingRejection');
+
+    world.advance(1);
+
+    expect(world.status().confirming).toBeUndefined();
+    expect(conditionOf(world, 'Connected')?.reason).toBe('Verified');
+  });
+
   test('suspend + recheck: no call and the request waits until it is over', () => {
     const world = connected();
     world.change({ suspend: true });
