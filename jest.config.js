@@ -1,6 +1,7 @@
 // `npm run test:unit` and `npm run test:integration` choose the project; both run TypeScript through swc.
 const common = {
   testEnvironment: 'node',
+  setupFiles: ['<rootDir>/test/properties.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
@@ -12,7 +13,7 @@ const common = {
 
 export default {
   // `npm run test:unit` asks for it: a decision that no test reaches is a rule that nobody checks.
-  collectCoverageFrom: ['operator/domain/*.ts', '!**/*.test-support.ts'],
+  collectCoverageFrom: ['operator/domain/**/*.ts', '!**/*.test-support.ts', '!**/*.test.ts'],
   coverageReporters: [['text', { skipFull: true }]],
   coverageThreshold: { global: { branches: 100, functions: 100, lines: 100, statements: 100 } },
   projects: [

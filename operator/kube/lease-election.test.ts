@@ -364,7 +364,7 @@ describe('several candidates', () => {
         }
         expect(most).toBeLessThanOrEqual(1);
       }),
-      { numRuns: 150 },
+      { numRuns: 1.5 * (fc.readConfigureGlobal().numRuns ?? 100) },
     );
     // Else nothing was tested.
     expect(everLed).toBeGreaterThan(10_000);
@@ -385,7 +385,6 @@ describe('several candidates', () => {
         }
         expect(most).toBeLessThanOrEqual(1);
       }),
-      { numRuns: 100 },
     );
   });
 

@@ -269,7 +269,7 @@ describe('against a model', () => {
           expect(queue.waiting).toBe(model.delays.size);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 3 * (fc.readConfigureGlobal().numRuns ?? 100) },
     );
   });
 });
