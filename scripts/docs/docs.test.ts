@@ -28,7 +28,7 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   ],
   helm: ['create-namespace', 'namespace', 'reset-then-reuse-values', 'reuse-values', 'set'],
   docker: ['build-arg', 'platform', 'push', 'tag'],
-  node: ['experimental-vm-modules', 'max-semi-space-size'],
+  node: ['disable-sigusr1', 'experimental-vm-modules', 'max-semi-space-size'],
   'other programs': ['domain-filter', 'provider', 'source', 'status-include-resources'],
   'npm run …': [
     'accounts',
@@ -81,7 +81,7 @@ describe.each(PAGES)('$path', page => {
     const values = load(read('charts/cloud-account-operator/values.yaml'));
     const flags = new Set([...FLAGS.map(({ name }) => name), ...Object.values(OTHER_FLAGS).flat()]);
     expect(unknown(page, /npm run ([a-z][a-z\d:-]*)/g, new Set(Object.keys(scripts)))).toEqual([]);
-    expect(unknown(page, /(?<![\w-])--([a-z][a-z-]+)\b/g, flags)).toEqual([]);
+    expect(unknown(page, /(?<![\w-])--([a-z][a-z\d-]+)\b/g, flags)).toEqual([]);
     for (const [, path = ''] of page.text.matchAll(/--set '?([A-Za-z.]+)/g)) {
       const [key, ...parents] = path.split('.').reverse();
       const parent = parents.reduceRight<unknown>(

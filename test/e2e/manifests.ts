@@ -5,10 +5,12 @@ import { CLOUD_PORTS } from './cloud-ports.ts';
 export const SYSTEM = 'cloud-account-operator-system';
 export const CLOUDS = 'e2e-clouds';
 export const ACCOUNTS = 'e2e-accounts';
+/** Of accounts that are only there to be many. */
+export const MANY = 'e2e-many';
 
 export function namespaces(): object {
   return list(
-    [SYSTEM, CLOUDS, ACCOUNTS].map(name => ({
+    [SYSTEM, CLOUDS, ACCOUNTS, MANY].map(name => ({
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },

@@ -5,7 +5,8 @@ import { type Example, loadExamples } from '../../scripts/demo/examples.ts';
 import { waitForExamples } from '../../scripts/demo/accounts.ts';
 import { control } from '../clouds/control.ts';
 import { eventually } from '../integration/support/wait.ts';
-import { ACCOUNTS, SYSTEM } from './manifests.ts';
+import { connectMany } from './many.ts';
+import { ACCOUNTS, MANY, SYSTEM } from './manifests.ts';
 import { CHART, createWorld, FULL_NAME, RELEASE, ROOT, type World } from './world.ts';
 
 /**
@@ -16,6 +17,9 @@ import { CHART, createWorld, FULL_NAME, RELEASE, ROOT, type World } from './worl
 const CONFIRM_AFTER = '--confirm-after=15s,30s';
 /** As OpenShift chooses them: any number, and the group 0. */
 const ARBITRARY_USER = { runAsUser: 1_000_650_000, runAsGroup: 0 };
+
+/** `resources.requests.memory` of the chart's values: a scheduler counts on no more. */
+const REQUESTED_MIB = 128;
 
 const EXAMPLES = loadExamples(join(ROOT, 'examples'));
 /** One of each provider. */
@@ -71,7 +75,7 @@ describe('the chart and the image in a cluster', () => {
   part('the image runs as a user without rights, process 1 is Node.js, and nothing is writable', async () => {
     expect(await insideOfPod()).toEqual({
       uid: 65532,
-      process1: ['node', '/app/dist/operator.mjs'],
+      process1: ['node', '--max-semi-space-size=4', '--disable-sigusr1', '/app/dist/operator.mjs'],
       writable: [],
     });
   });
@@ -110,6 +114,20 @@ describe('the chart and the image in a cluster', () => {
       200,
       expect.stringContaining('cloudaccount_accounts{provider="Hetzner",health="Connected"} 1'),
     ]);
+  });
+
+  part('a hundred accounts more fit into the memory that the chart asks for', async () => {
+    await connectMany(world, 100);
+
+    const leader = (await world.leader()) ?? '';
+    const status = await world.kubectl([
+      ...['exec', leader, `--namespace=${SYSTEM}`, '--', 'node', '--print'],
+      "fs.readFileSync('/proc/1/status', 'utf8')",
+    ]);
+    const peakMiB = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+    console.log(`the leader's peak of memory is ${peakMiB.toFixed(0)} MiB`);
+    expect(peakMiB).toBeLessThan(REQUESTED_MIB);
+    await world.kubectl(['delete', 'cloudaccounts', '--all', `--namespace=${MANY}`, '--timeout=60s']);
   });
 
   part('with the pod of the leader deleted another one takes over, without a call or a write', async () => {
@@ -298,7 +316,8 @@ async function insideOfPod(): Promise<{ uid: number; process1: string[]; writabl
     const writable = ['/', '/app', '/app/dist', '/tmp', '/home', '/var/tmp'].filter(folder => {
       try { fs.writeFileSync(folder + '/probe', ''); return true; } catch { return false; }
     });
-    const process1 = fs.readFileSync('/proc/1/cmdline', 'utf8').split('\\0').slice(0, 2);
+    const process1 = fs.readFileSync('/proc/1/cmdline', 'utf8').split('\\0').slice(0, -1)
+      .filter((arg, index, all) => index <= all.indexOf('/app/dist/operator.mjs'));
     console.log(JSON.stringify({ uid: process.getuid(), process1, writable }));`;
   // Not the Deployment's: that may be one on its way out.
   const [pod] = await world.pods();

@@ -10,7 +10,7 @@ import { control } from '../clouds/control.ts';
 import type { LogEntry } from '../clouds/kit.ts';
 import { CLOUD_PORTS } from './cloud-ports.ts';
 import { type Cluster, connectCluster } from './cluster.ts';
-import { ACCOUNTS, CLOUDS, clouds, namespaces, SYSTEM } from './manifests.ts';
+import { ACCOUNTS, CLOUDS, clouds, MANY, namespaces, SYSTEM } from './manifests.ts';
 
 export const ROOT = join(import.meta.dirname, '../..');
 export const CHART = join(ROOT, 'charts/cloud-account-operator');
@@ -140,7 +140,7 @@ export async function createWorld(): Promise<World> {
       return texts.join('\n');
     },
     async remove() {
-      const namesAll = [ACCOUNTS, SYSTEM, CLOUDS];
+      const namesAll = [ACCOUNTS, MANY, SYSTEM, CLOUDS];
       await cluster.helm(['uninstall', RELEASE, `--namespace=${SYSTEM}`, '--ignore-not-found', '--wait']);
       await kubectl(['delete', 'namespace', ...namesAll, '--ignore-not-found', '--timeout=120s']);
       await kubectl(['delete', 'crd', 'cloudaccounts.strackt.io', '--ignore-not-found', '--timeout=60s']);

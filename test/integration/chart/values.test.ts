@@ -168,6 +168,8 @@ describe('what is rendered', () => {
     });
     const deployment = manifests.find(({ kind }) => kind === 'Deployment');
     const { containers } = deployment?.spec?.template?.spec as { containers: Record<string, unknown>[] };
+    // The image says with which options Node.js runs; a command here would leave them out.
+    expect(containers[0]).not.toHaveProperty('command');
     expect(containers[0]).toMatchObject({
       args: [
         '--leader-elect=true',
