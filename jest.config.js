@@ -1,4 +1,7 @@
 // `npm run test:unit` and `npm run test:integration` choose the project; both run TypeScript through swc.
+// What a test needs is there before it begins (scripts/test.ts); nothing is downloaded or built within its time limit.
+process.env.CAO_NO_BUILD ??= '1';
+
 const common = {
   testEnvironment: 'node',
   setupFiles: ['<rootDir>/test/properties.ts'],

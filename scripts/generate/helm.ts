@@ -2,7 +2,9 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { go } from '../../test/control-plane/build.ts';
 import { cacheRoot, isInstalled, withLock } from '../../test/control-plane/cache.mjs';
+import { assertMayBuild } from '../../test/control-plane/prepared.ts';
 
 const run = promisify(execFile);
 
@@ -27,20 +29,15 @@ export async function findOrBuildHelm(env: NodeJS.ProcessEnv = process.env): Pro
   if (found !== undefined) return found;
   const target = cachedHelm(env);
   const folder = join(target, '..');
+  assertMayBuild(`Helm ${HELM_VERSION}`, target, env);
   await mkdir(folder, { recursive: true });
   await withLock(join(folder, 'lock'), async () => {
     if (isInstalled(target)) return;
     console.error(`building Helm ${HELM_VERSION} with Go (2-4 min the first time)`);
     const temporary = await mkdtemp(join(folder, '.build-'));
     try {
-      await run(
-        'go',
-        ['install', '-trimpath', '-ldflags', '-s -w', `helm.sh/helm/v4/cmd/helm@${HELM_VERSION}`],
-        {
-          env: { ...env, CGO_ENABLED: '0', GOTOOLCHAIN: 'auto', GOBIN: temporary },
-          maxBuffer: 64 * 1024 * 1024,
-        },
-      );
+      const module = `helm.sh/helm/v4/cmd/helm@${HELM_VERSION}`;
+      await go(temporary, ['install', '-trimpath', '-ldflags', '-s -w', module], { GOBIN: temporary });
       await rename(join(temporary, 'helm'), target);
     } finally {
       await rm(temporary, { recursive: true, force: true });

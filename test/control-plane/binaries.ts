@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { buildBinary, type Builder } from './build.ts';
 import { BINARIES, binariesFolder, isInstalled, withLock, type Binary, type Release } from './cache.mjs';
 import { downloadBinaries } from './download.ts';
+import { assertMayBuild } from './prepared.ts';
 
 /** Path of each binary. */
 export type Binaries = Record<Binary, string>;
@@ -32,6 +33,7 @@ export async function findBinaries(release: Release, options: FindOptions = {}):
   };
   lookInCache();
   if (missing().length > 0) {
+    assertMayBuild(`${missing().join(', ')} of Kubernetes ${release.kubernetes}`, folder, env);
     say(`setting up Kubernetes ${release.kubernetes} in ${folder}, once: seconds to about 8 minutes`);
     const waiting = () => say('waiting for another process that is setting up the control plane');
     await withLock(

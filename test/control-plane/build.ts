@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { BINARIES, type Binary, type Release } from './cache.mjs';
+import { assertMayBuild } from './prepared.ts';
+import { runWithParent } from './with-parent.ts';
 
 /**
  * Builds the control plane's commands from the Go module proxy, with no Go code of ours: a module that requires
@@ -75,6 +75,7 @@ export async function buildCommand(
   { flags, about, say }: CommandOptions,
 ): Promise<void> {
   const name = basename(target);
+  assertMayBuild(name, target);
   const temporary = await mkdtemp(join(target, '..', '.build-'));
   try {
     say(`building ${about}`);
@@ -157,23 +158,21 @@ function toolsGo(): string {
   return ['//go:build tools', '', 'package tools', '', 'import (', ...imports, ')', ''].join('\n');
 }
 
-/** Runs go in a module; resolves with what it printed, throws with the last lines of what it complained about. */
-export async function go(module: string, args: string[]): Promise<string> {
-  const child = spawn('go', args, { cwd: module, env: goEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-8000)));
-  const [code] = (await once(child, 'close').catch((error: unknown) => {
-    const why =
-      (error as NodeJS.ErrnoException).code === 'ENOENT'
-        ? 'go is not installed (1.21 or newer is needed)'
-        : String(error);
-    throw new Error(`Kubernetes cannot be built: ${why}`);
-  })) as [number | null];
-  if (code === 0) return stdout;
-  const tail = stderr.trim().split('\n').slice(-12).join('\n');
-  throw new Error(`go ${args.slice(0, 2).join(' ')} failed with code ${code}:\n${tail}`);
+/**
+ * Runs go in a module; resolves with what it printed, throws with the last lines of what it complained about. It ends
+ * with this process: a build that nobody waits for would take the whole machine for minutes.
+ */
+export async function go(
+  module: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
+  const options = { cwd: module, env: { ...goEnvironment(), ...env } };
+  return runWithParent('go', args, options).catch((error: unknown) => {
+    // By the shell, which starts it.
+    if (!String(error).includes('failed with code 127')) throw error;
+    throw new Error('go is not installed (1.21 or newer is needed)', { cause: error });
+  });
 }
 
 /**

@@ -5,6 +5,8 @@ import { promisify } from 'node:util';
 import { findBinaries } from '../../control-plane/binaries.ts';
 import { buildCommand, go, kubernetesFlags, prepareModule } from '../../control-plane/build.ts';
 import { binariesFolder, cacheRoot, isInstalled, RELEASES, withLock } from '../../control-plane/cache.mjs';
+import { assertMayBuild } from '../../control-plane/prepared.ts';
+import { runWithParent } from '../../control-plane/with-parent.ts';
 
 /** The Kubernetes that the node runs. */
 const [RELEASE] = RELEASES;
@@ -71,9 +73,10 @@ async function makeImages(tools: NodeTools, say: (line: string) => void): Promis
   const images = { pause: 'the sandbox image', slim: 'the image that the Dockerfile builds on (1-3 min)' };
   for (const [name, about] of Object.entries(images)) {
     if (isInstalled(join(tools.CAO_NODE_IMAGES, `${name}.tar`))) continue;
+    assertMayBuild(about, tools.CAO_NODE_IMAGES);
     say(`making ${about}`);
     const env = { ...process.env, ...tools, NODE_VERSION: process.versions.node };
-    await run(join(import.meta.dirname, 'image.sh'), [name], { env });
+    await runWithParent(join(import.meta.dirname, 'image.sh'), [name], { env });
   }
 }
 
@@ -89,13 +92,14 @@ async function removeLeftovers(...folders: string[]): Promise<void> {
 async function unpackPackages(target: string, say: (line: string) => void): Promise<void> {
   const done = join(target, '.unpacked');
   if (isInstalled(done)) return;
+  assertMayBuild('what Debian packages hold', target);
   say(`downloading Debian packages: ${DEBIAN_PACKAGES.join(', ')}`);
   await rm(target, { recursive: true, force: true });
   const archives = join(target, 'archives');
   await mkdir(join(archives, 'partial'), { recursive: true });
   const apt = ['-qq', '-o', `Dir::Cache::archives=${archives}`, '-o', 'APT::Sandbox::User=root'];
   const download = () =>
-    run(
+    runWithParent(
       'apt-get',
       [...apt, 'install', '-y', '--download-only', '--no-install-recommends', '--no-upgrade'].concat(
         DEBIAN_PACKAGES,
@@ -103,7 +107,7 @@ async function unpackPackages(target: string, say: (line: string) => void): Prom
     );
   // A new machine has no lists of packages, an old one outdated ones.
   await download().catch(async () => {
-    await run('apt-get', ['-qq', 'update']);
+    await runWithParent('apt-get', ['-qq', 'update']);
     await download();
   });
   for (const name of await readdir(archives)) {
