@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 
+import { once } from 'node:events';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer } from 'node:net';
+
 import type { ProviderName } from '../api/names.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { Checker, CheckerOptions } from './checker.ts';
@@ -151,6 +155,73 @@ describe('a check', () => {
     await checker?.close();
     expect(await running).toEqual({ kind: 'unreachable', cause: 'Aborted' });
     expect(await check('b')).toEqual({ kind: 'unreachable', cause: 'Aborted' });
+  });
+});
+
+describe('an answer that never ends', () => {
+  const sockets = new Set<Socket>();
+  let hostileServer: Server | undefined;
+
+  afterEach(() => {
+    for (const socket of sockets) socket.destroy();
+    hostileServer?.close();
+  });
+
+  async function listen(hostile: Server): Promise<string> {
+    hostileServer = hostile.on('connection', (socket: Socket) => {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+    });
+    hostile.listen(0, '127.0.0.1');
+    await once(hostile, 'listening');
+    return `127.0.0.1:${(hostile.address() as AddressInfo).port}`;
+  }
+
+  test.each([429, 503, 302, 407, 200])(
+    '(%i, by drips) holds a place no longer than its check',
+    async status => {
+      const hostile = createServer(socket => {
+        socket.on('error', () => undefined);
+        socket.write(`HTTP/1.1 ${status} Slow\r\ncontent-length: 60000\r\n\r\n`);
+        const drip = setInterval(() => socket.write('x'), 20);
+        socket.on('close', () => clearInterval(drip));
+      });
+      const address = await listen(hostile);
+      const options = { deadlineMs: 200, concurrencyPerProvider: 2 };
+      start({}, { ...options, endpoints: { Hetzner: `http://${address}` } });
+      await Promise.all(['a', 'b', 'c', 'd'].map(token => check(token)));
+      await new Promise(resolve => setTimeout(resolve, 100));
+      expect(sockets.size).toBe(0);
+    },
+  );
+
+  test.each(['head', 'handshake', 'CONNECT'])('(its %s) starves nobody who comes after', async what => {
+    let isHostile = true;
+    const hostile = createServer(socket => {
+      socket.on('error', () => undefined);
+      if (!isHostile) return void socket.end('HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n');
+      if (what === 'handshake') return;
+      const drip = setInterval(() => socket.write('HTTP/1.1 200 OK\r\nx: y'.charAt(at++) || 'x'), 10);
+      let at = 0;
+      socket.on('close', () => clearInterval(drip));
+    });
+    const address = await listen(hostile);
+    const endpoint =
+      what === 'CONNECT'
+        ? 'https://api.provider.invalid'
+        : `${what === 'head' ? 'http' : 'https'}://${address}`;
+    const env = what === 'CONNECT' ? { HTTPS_PROXY: `http://${address}` } : {};
+    // The time limit of a connection, which is told in whole seconds, frees it within the next check's deadline.
+    const deadlineMs = what === 'head' ? 150 : 3_000;
+    const limits = { connectTimeoutMs: 50, deadlineMs, concurrencyPerProvider: 2 };
+    start({}, { ...limits, env, endpoints: { Hetzner: endpoint } });
+    const begun = performance.now();
+    const slow = await Promise.all(['a', 'b', 'c', 'd'].map(token => check(token)));
+    expect(slow.map(({ kind }) => kind)).toEqual(slow.map(() => 'unreachable'));
+    expect(performance.now() - begun).toBeLessThan(2 * deadlineMs + 1_000);
+    isHostile = false;
+    const outcome = (await check('e')) as { cause?: string };
+    expect(outcome.cause).not.toBe('DeadlineExceeded');
   });
 });
 

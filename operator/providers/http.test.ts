@@ -51,6 +51,13 @@ function answering(answer: ScriptedAnswer, request: Partial<ProviderRequest> = {
   return call(request);
 }
 
+const CLOUDFLARE = JSON.stringify({
+  title: 'Error 1010',
+  status: 403,
+  error_code: 1010,
+  cloudflare_error: true,
+});
+
 function raw(head: string, body: string): ScriptedAnswer {
   return { raw: `HTTP/1.1 ${head}\r\n\r\n${body}` };
 }
@@ -135,6 +142,7 @@ describe('what is no answer', () => {
     ['a head without an end', raw(`200 OK\r\nx: ${'x'.repeat(40_000)}`, '{}'), 'MalformedAnswer'],
     ['a dropped connection', 'drop', 'ConnectionReset'],
     ['a decompression bomb', bomb(), 'OversizedBody'],
+    ['Cloudflare itself', { status: 403, body: CLOUDFLARE }, 'CloudflareBlock'],
     ['407 of a proxy', { status: 407 }, 'ProxyAuthenticationRequired'],
   ] satisfies [string, ScriptedAnswer, string][])('%s', async (_name, answer, cause) => {
     expect(await answering(answer)).toEqual(unreachable(cause));

@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { Outcome } from '../domain/outcome.ts';
 import { causeOf } from './causes.ts';
 import { decompress } from './content-coding.ts';
+import { field } from './json.ts';
 import { retryAfterMs } from './retry-after.ts';
 import type { Transport } from './transport.ts';
 import { failedOnReusedConnection } from './transport.ts';
@@ -24,8 +25,8 @@ export type NotDefinitive = Extract<Outcome, { kind: 'throttled' | 'unreachable'
 
 /**
  * A complete answer with a JSON or an empty body, or why there is none. What is the same for all providers is
- * decided here: 429 is `throttled`; 408, 5xx, HTML or other non-JSON with any status, truncated or oversized
- * bodies, invalid UTF-8 and transport faults are `unreachable`; redirects are `unexpected`.
+ * decided here: 429 is `throttled`; 408, 5xx, HTML or other non-JSON with any status, Cloudflare's own JSON, truncated or
+ * oversized bodies, invalid UTF-8 and transport faults are `unreachable`; redirects are `unexpected`.
  */
 export type ProviderAnswer =
   | { ok: true; status: number; headers: Record<string, string>; json: unknown }
@@ -53,6 +54,9 @@ export interface CallContext {
   onThrottled: (retryAfterMs: number | undefined) => void;
 }
 
+/** An error page takes a fraction of it; a new connection is cheaper than waiting for longer. */
+const DRAIN_MS = 1_000;
+
 export function createProviderHttp(context: CallContext): ProviderHttp {
   return { now: context.now, call: request => call(context, request) };
 }
@@ -65,8 +69,7 @@ async function call(context: CallContext, request: ProviderRequest): Promise<Pro
     const status = response.statusCode;
     const decided = decideByStatus(context, status, headers);
     if (decided !== undefined || request.statusAlone?.includes(status) === true) {
-      // Read to the end so that the connection can be used again; broken or endless, it is given up.
-      response.body.dump({ limit: 65_536 }).catch(() => undefined);
+      await drain(response.body, context.signal);
       return decided === undefined
         ? { ok: true, status, headers, json: undefined }
         : { ok: false, outcome: decided };
@@ -132,6 +135,16 @@ function decideByStatus(
   return undefined;
 }
 
+/**
+ * Reads a body that nobody looks at to its end, so that the connection can be used again; one that is long, slow, broken or
+ * still under way at the deadline is given up with its connection. Waited for: 16 bodies that drip would else hold all
+ * connections of a provider for hours, while the places of their checks are given to others.
+ */
+async function drain(body: Dispatcher.ResponseData['body'], signal: AbortSignal): Promise<void> {
+  const limits = { limit: 65_536, signal: AbortSignal.any([signal, AbortSignal.timeout(DRAIN_MS)]) };
+  await body.dump(limits).catch(() => undefined);
+}
+
 async function readBody(body: AsyncIterable<Buffer>): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const part of body) parts.push(part);
@@ -156,6 +169,9 @@ async function judgeBody(
   }
   const json = parseJson(text);
   if (json === undefined) return unreachable(text.trimStart().startsWith('<') ? 'HtmlAnswer' : 'NotJson');
+  // Cloudflare's error pages for clients that ask for JSON (RFC 9457: developers.cloudflare.com "Custom errors"): what
+  // blocked or could not reach the provider's server, not the provider.
+  if (field(json, 'cloudflare_error') === true) return unreachable('CloudflareBlock');
   // A cut number is another number; a cut object or list is no JSON.
   if (!endKnown && (typeof json !== 'object' || json === null)) return unreachable('TruncatedBody');
   return { ok: true, status, headers, json };

@@ -2,7 +2,7 @@ import diagnosticsChannel from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { getCACertificates } from 'node:tls';
 import type { buildConnector, Dispatcher } from 'undici';
-import { Agent, buildConnector as createConnector, EnvHttpProxyAgent } from 'undici';
+import { Agent, buildConnector as createConnector, EnvHttpProxyAgent, Pool } from 'undici';
 
 /** Bodies of the calls that we make are a few kilobytes; more than this is no answer. */
 export const MAX_BODY_BYTES = 1_048_576;
@@ -50,6 +50,9 @@ export function createTransport(options: TransportOptions): Transport {
     new EnvHttpProxyAgent({
       ...settings,
       ...proxy,
+      // The agent gives neither time limit nor signal to its CONNECT, so a proxy that drips would hold it for minutes.
+      clientFactory: (origin, given: Pool.Options) =>
+        new Pool(origin, { ...given, headersTimeout: connectTimeoutMs }),
       connect: { ...trusted, timeout: connectTimeoutMs },
       requestTls: { ...trusted, timeout: connectTimeoutMs },
       proxyTls: { ...trusted, timeout: connectTimeoutMs },
