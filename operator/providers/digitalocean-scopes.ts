@@ -50,6 +50,13 @@ export function judgeScopes(access: Access, scopes: unknown): Permissions {
   return { state: 'Sufficient', missing: access === 'ReadWrite' ? [REBUILD_SCOPE].filter(lacks) : [] };
 }
 
+/** Whether the list names the right to read the account, so that a refusal to tell it is not the API's. */
+export function readsAccount(scopes: unknown): boolean {
+  return (
+    Array.isArray(scopes) && scopes.some(scope => [...ALL_READING, 'account:read'].includes(scope as string))
+  );
+}
+
 function isKnown(scope: string): boolean {
   return ALL_READING.includes(scope) || ALL_WRITING.includes(scope) || KNOWN.test(scope);
 }

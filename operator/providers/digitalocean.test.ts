@@ -134,6 +134,17 @@ describe('verifying a DigitalOcean token', () => {
 
 describe('a 403 on the account', () => {
   const BLOCKED = answer(403, { id: 'blocked', message: 'Blocked by egress policy' });
+
+  // With a pin `team:…` an acceptance without the team was DifferentAccount, counted and demoted.
+  test.each([['read', 'write'], ['api:read'], ['account:read', 'droplet:read']])(
+    'is no answer of the API where the token holds account:read: %s',
+    async (...scopes) => {
+      expect(await verify([BLOCKED, info(scopes)], 'ReadOnly')).toEqual({
+        kind: 'unexpected',
+        detail: 'HTTP 403: blocked: Blocked by egress policy',
+      });
+    },
+  );
   const DROPLETS = answer(200, { droplets: [], meta: { total: 0 } });
   const GONE = answer(404);
 

@@ -1,7 +1,7 @@
 import type { AccountIdentity, CheckRequest, Outcome } from '../domain/outcome.ts';
 import type { ClassificationRow, ProviderError } from './classification.ts';
 import { classify, withoutPromised } from './classification.ts';
-import { judgeScopes, REBUILD_SCOPE } from './digitalocean-scopes.ts';
+import { judgeScopes, readsAccount, REBUILD_SCOPE } from './digitalocean-scopes.ts';
 import type { ProviderHttp } from './http.ts';
 import { nameWithoutEmail } from './identity.ts';
 import { field, textField } from './json.ts';
@@ -56,7 +56,11 @@ async function verify(credential: Credential, request: CheckRequest, http: Provi
   }
   const token = await readTokenInfo(headers, http);
   if ('kind' in token) return token;
-  // Whatever stands in between can say 403 as well, so that one proves nothing without another call that was good.
+  // A filter on the way can say 403 as well: DigitalOcean does not refuse what the scopes of the token hold.
+  if (account === undefined && readsAccount(token.scopes)) {
+    return classify([], answer.status, readError(answer.json), []);
+  }
+  // For the same reason a 403 proves nothing without another call that was good.
   if (account === undefined && !token.proven) {
     const unproven = await listDroplets(headers, http);
     if (unproven !== undefined) return unproven;

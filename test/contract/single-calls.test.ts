@@ -16,12 +16,9 @@ const FAULTS: readonly { name: string; fault: Fault }[] = [
   ...Object.entries(BLOCKS).map(([name, fault]) => ({ name: `a block in JSON (${name})`, fault })),
 ];
 
-/**
- * Answers that are definitive nonetheless: that an endpoint which is in no document does not exist, and a 403 in
- * DigitalOcean's own form, which is what a token without `account:read` gets, beside token information that is good.
- */
+/** Definitive nonetheless: that an endpoint which is in no document does not exist. */
 const DEFINITIVE: Partial<Record<ProviderName, readonly string[]>> = {
-  DigitalOcean: ['/v2/account a block in JSON (egress)', '/v1/oauth/token/info HTML with 404'],
+  DigitalOcean: ['/v1/oauth/token/info HTML with 404'],
 };
 
 describe.each(CONTRACTS)('%s', (name, contract) => {
