@@ -56,9 +56,11 @@ async function verify(credential: Credential, request: CheckRequest, http: Provi
   }
   const token = await readTokenInfo(headers, http);
   if ('kind' in token) return token;
-  // A filter on the way can say 403 as well: DigitalOcean does not refuse what the scopes of the token hold.
-  if (account === undefined && readsAccount(token.scopes)) {
-    return classify([], answer.status, readError(answer.json), []);
+  // A filter on the way can say 403 as well. Where the scopes of the token hold account:read, DigitalOcean itself says no
+  // only for the role of its user, and then by the documented id.
+  const error = readError(answer.json);
+  if (account === undefined && readsAccount(token.scopes) && !/^forbidden$/i.test(error.code ?? '')) {
+    return classify([], answer.status, error, []);
   }
   // For the same reason a 403 proves nothing without another call that was good.
   if (account === undefined && !token.proven) {
