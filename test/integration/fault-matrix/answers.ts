@@ -29,6 +29,9 @@ export interface Answer {
 /** Nobody can tell whose their credentials are. */
 const WITHOUT_IDENTITY: readonly ProviderName[] = ['Hetzner', 'Hostinger'];
 
+/** Their ids name users, of whom two may belong to one account: another one is no other account. */
+const IDENTITY_OF_USERS: readonly ProviderName[] = ['Vultr'];
+
 /** Everything that a provider may answer, from its contract, and what may come from between. */
 export const ANSWERS: readonly Answer[] = CONTRACTS.flatMap(([provider, contract]) => [
   ...ownAnswers(provider, contract),
@@ -68,11 +71,12 @@ function ownAnswers(provider: ProviderName, contract: AnyContract): Answer[] {
     situations: ['first', 'replacement'],
     spoil,
   }));
+  const usersOnly = IDENTITY_OF_USERS.includes(provider);
   const other: Answer = {
     ...common,
-    name: 'a good credential of another account',
+    name: `a good credential of another ${usersOnly ? 'user, of whatever account' : 'account'}`,
     origin: 'provider',
-    meaning: 'differentAccount',
+    meaning: usersOnly ? 'accepted' : 'differentAccount',
     situations: ['replacement'],
     token: { account: 'another' },
   };

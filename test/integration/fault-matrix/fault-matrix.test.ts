@@ -58,7 +58,8 @@ describe.each(PROVIDER_NAMES)('%s', provider => {
         return calls === contract.calls[situation === 'inForce' ? 'recheck' : 'first']
           ? undefined
           : { calls };
-      return calls <= most ? undefined : { calls };
+      // A GET that met a connection which just ended is sent once more.
+      return calls <= most + (answer.origin === 'single' ? 1 : 0) ? undefined : { calls };
     };
     expect(wrong(provider, tooMany)).toEqual([]);
   });
