@@ -1,8 +1,9 @@
 import type { CloudAccount } from '../api/cloudaccount.generated.ts';
 import type { Result, Step } from '../domain/facts.ts';
-import { judge, remember } from '../domain/fold.ts';
-import type { CheckRequest, Outcome } from '../domain/outcome.ts';
+import { judge, remember, waitInLine } from '../domain/fold.ts';
+import type { CheckRequest } from '../domain/outcome.ts';
 import { keyOf } from '../kube/resource.ts';
+import type { CheckAnswer } from '../providers/checker.ts';
 import type { Credential } from '../providers/provider.ts';
 import type { AccountRecord, Context } from './context.ts';
 import { recheckOf, wantedOf } from './spec.ts';
@@ -43,14 +44,19 @@ export function beginCheck(
     checking.startedAt = startedAt;
     if (which === 'candidate') queue.addAfter(key, SHOW_AFTER_MS);
   };
-  const onEnd = (outcome: Outcome): void => {
+  const onEnd = (outcome: CheckAnswer): void => {
     delete record.abort;
     // Broken off by us: it says nothing about the provider.
-    if (abort.signal.aborted) {
+    if (abort.signal.aborted || outcome.kind === 'aborted') {
       delete record.memory.checking;
       return;
     }
     const at = clock.now();
+    // By our own line: the provider was not asked, so this is no attempt.
+    if (outcome.kind === 'turnedAway') {
+      record.memory = waitInLine(record.memory, { which, question }, at, outcome.retryAfterMs);
+      return queue.add(key);
+    }
     context.onCheck?.({ provider, outcome: outcome.kind, durationMs: at - startedAt });
     const status = context.accounts.get(key)?.status;
     const verdict = which === 'candidate' ? judge(outcome, status?.account?.ids ?? [], accountID) : outcome;

@@ -143,11 +143,20 @@ function nextCheck(facts: Facts, draft: Draft, candidate: Candidate): Step {
   if (postponed || (requested && !askable && !draft.inForce)) markHandled(draft, recheck);
 
   const round = roundOf(facts, draft);
-  const candidateAt = askable ? candidateDue(facts, draft, candidate, round) : Infinity;
-  const inForceAt = draft.inForce ? inForceDue(facts, draft, askable, round) : Infinity;
+  const question = 'question' in candidate ? candidate.question : undefined;
+  const candidateTurn = askable ? candidateDue(facts, draft, candidate, round) : Infinity;
+  const inForceTurn = draft.inForce ? inForceDue(facts, draft, askable, round) : Infinity;
+  const candidateAt = Math.max(candidateTurn, turnedAwayUntil(facts, 'candidate', question));
+  const inForceAt = Math.max(inForceTurn, turnedAwayUntil(facts, 'inForce', memory.published));
   const dueAt = Math.max(Math.min(candidateAt, inForceAt), allowedFrom);
   if (dueAt > now) {
-    const shown = candidateAt <= now ? postponedBlocker(facts, candidate, blocker, allowedFrom) : blocker;
+    const isTurnedAway = candidateTurn <= now && candidateAt > now && allowedFrom <= now;
+    // Own waiting is nothing to tell; as in line, a first check shows only once it has begun.
+    if (isTurnedAway && isFirstCheck(facts, draft)) return { do: 'done', wakeAt: dueAt };
+    const shown =
+      candidateTurn <= now && allowedFrom > now
+        ? postponedBlocker(facts, candidate, blocker, allowedFrom)
+        : blocker;
     return finish(facts, draft, { blocker: shown, times: [dueAt], postponed });
   }
 
@@ -161,11 +170,11 @@ function nextCheck(facts: Facts, draft: Draft, candidate: Candidate): Step {
       return { ...step, question: copy.fingerprint, status: render(facts, draft, { blocker }) };
     return { do: 'readCopy' };
   }
-  if (!('question' in candidate) || candidate.question === undefined) return { do: 'readSource' };
+  if (question === undefined) return { do: 'readSource' };
   return {
     do: 'check',
     which: 'candidate',
-    question: candidate.question,
+    question,
     depth: 'first',
     ...inRound,
     // A changed Secret does not change `generation`: who waits for a working connection must see that it is not done.
@@ -184,6 +193,10 @@ function isRequested({ recheck }: Facts, { status }: Draft): boolean {
   return recheck !== undefined && recheck !== status.lastHandledRecheck;
 }
 
+function isFirstCheck({ status }: Facts, draft: Draft): boolean {
+  return !draft.inForce && status.credential === undefined;
+}
+
 /** With nothing in force, `Verifying` is written only when the verdict takes longer than a second. */
 function whileChecking(
   facts: Facts,
@@ -191,7 +204,7 @@ function whileChecking(
   { which, startedAt }: NonNullable<Memory['checking']>,
   blocker: Blocker | undefined,
 ): Step {
-  const isFirst = which === 'candidate' && !draft.inForce && facts.status.credential === undefined;
+  const isFirst = which === 'candidate' && isFirstCheck(facts, draft);
   if (isFirst && (startedAt === undefined || facts.now < startedAt + VERDICT_GRACE)) {
     return { do: 'done', ...(startedAt !== undefined && { wakeAt: startedAt + VERDICT_GRACE }) };
   }
@@ -254,6 +267,18 @@ function pendingRetry(
   if (retry === undefined || retry.question !== question) return undefined;
   // The clock was set back since it was planned.
   return isAhead(retry.since, now) ? now : retry.notBefore;
+}
+
+/** Until when our own line keeps a question waiting, a requested one too; 0: it does not. */
+function turnedAwayUntil(
+  { memory, now }: Facts,
+  which: 'candidate' | 'inForce',
+  question: string | undefined,
+): number {
+  const wait = memory.turnedAway?.[which];
+  // The clock was set back since: the line is asked again, it knows.
+  if (wait === undefined || wait.question !== question || isAhead(wait.since, now)) return 0;
+  return wait.until;
 }
 
 /** What stands between what is asked for and what is in force, for the conditions. */

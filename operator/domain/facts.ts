@@ -90,6 +90,11 @@ export interface Memory {
   retries: Partial<
     Record<Result['which'], { question: string; attempts: number; notBefore: number; since: number }>
   >;
+  /**
+   * Questions that our own line turned away at `since`, and when they may be asked; no answer, so neither an attempt nor
+   * told in status.
+   */
+  turnedAway?: Partial<Record<Result['which'], { question: string; until: number; since: number }>>;
   /** Times of refusals of the last hour, ascending. */
   refusals: readonly number[];
   /** The round in which the candidate was already asked. */

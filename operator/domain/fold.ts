@@ -392,6 +392,19 @@ export function remember(memory: Memory, result: Result, random: number): Memory
   return next;
 }
 
+/** What the process remembers once a check was turned away by our own line: not before then, and nothing else. */
+export function waitInLine(
+  memory: Memory,
+  { which, question }: Pick<Result, 'which' | 'question'>,
+  at: number,
+  retryAfterMs: number,
+): Memory {
+  const wait = { question, until: at + retryAfterMs, since: at };
+  const next: Memory = { ...memory, turnedAway: { ...memory.turnedAway, [which]: wait } };
+  delete next.checking;
+  return next;
+}
+
 /** The verdict that Connected speaks of. */
 export function connectedVerdict(facts: Facts, draft: Draft, blocker: Blocker | undefined): Because {
   if (draft.inForce && !draft.refused) {

@@ -5,8 +5,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 
 import type { ProviderName } from '../api/names.ts';
-import type { Outcome } from '../domain/outcome.ts';
-import type { Checker, CheckerOptions } from './checker.ts';
+import type { CheckAnswer, Checker, CheckerOptions } from './checker.ts';
 import { createChecker } from './checker.ts';
 import { SYSTEM_TIMERS, type Timers } from './line.ts';
 import type { Budget, Credential, Provider } from './provider.ts';
@@ -63,7 +62,7 @@ function start(changes: Partial<Provider> = {}, options: CheckerOptions = {}, ca
   return checker;
 }
 
-function check(token: string, name: ProviderName = 'Hetzner'): Promise<Outcome> {
+function check(token: string, name: ProviderName = 'Hetzner'): Promise<CheckAnswer> {
   if (checker === undefined) throw new Error('no checker');
   return checker.check(name, { token }, REQUEST);
 }
@@ -132,7 +131,7 @@ describe('a check', () => {
   test('can be aborted before it starts, in line and under way', async () => {
     start({}, { concurrencyPerProvider: 1 });
     server.answer = () => 'hang';
-    const aborted = { kind: 'unreachable', cause: 'Aborted' };
+    const aborted = { kind: 'aborted' };
     const controller = new AbortController();
     const { signal } = controller;
     const running = checker?.check('Hetzner', { token: 'a' }, REQUEST, { signal });
@@ -153,8 +152,8 @@ describe('a check', () => {
     const running = check('a');
     await server.received(1);
     await checker?.close();
-    expect(await running).toEqual({ kind: 'unreachable', cause: 'Aborted' });
-    expect(await check('b')).toEqual({ kind: 'unreachable', cause: 'Aborted' });
+    expect(await running).toEqual({ kind: 'aborted' });
+    expect(await check('b')).toEqual({ kind: 'aborted' });
   });
 });
 
@@ -269,7 +268,7 @@ describe('a provider that asks to be left alone', () => {
       path === '/a' ? { status: 429, headers: { 'retry-after': '30' } } : { status: 200 };
     expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 30_000 });
     elapsed = 10_000;
-    expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 20_000 });
+    expect(await check('a')).toEqual({ kind: 'turnedAway', retryAfterMs: 20_000 });
     expect(await check('b')).toEqual({ kind: 'accepted' });
     expect(server.paths).toEqual(['/a', '/b']);
     elapsed = 30_000;
@@ -282,7 +281,10 @@ describe('a provider that asks to be left alone', () => {
     start({ budget: { ...FREE, scope: 'egress' } }, { timers: at(() => elapsed), concurrencyPerProvider: 1 });
     server.answer = () => ({ status: 429, headers: { 'retry-after': '30' } });
     const outcomes = await Promise.all(['a', 'b', 'c'].map(token => check(token)));
-    expect(outcomes).toEqual(outcomes.map(() => ({ kind: 'throttled', retryAfterMs: 30_000 })));
+    // One was asked; those that were not say nothing of what the provider would have answered them.
+    expect(outcomes).toEqual(
+      ['throttled', 'turnedAway', 'turnedAway'].map(kind => ({ kind, retryAfterMs: 30_000 })),
+    );
     expect(server.paths).toEqual(['/a']);
     elapsed = 30_000;
     server.answer = () => ({ status: 200 });
@@ -295,28 +297,28 @@ describe('a provider that asks to be left alone', () => {
     const refused = { status: 429, headers: { 'retry-after': '600' } };
     server.answer = path => (path === '/good' ? { status: 200 } : refused);
     expect(await check('a')).toMatchObject({ kind: 'throttled' });
-    expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 600_000 });
+    expect(await check('a')).toEqual({ kind: 'turnedAway', retryAfterMs: 600_000 });
     expect(await check('good')).toEqual({ kind: 'accepted' });
     expect(await check('b')).toEqual({ kind: 'throttled', retryAfterMs: 600_000 });
-    expect(await check('good')).toEqual({ kind: 'throttled', retryAfterMs: 60_000 });
+    expect(await check('good')).toEqual({ kind: 'turnedAway', retryAfterMs: 60_000 });
     expect(server.paths).toEqual(['/a', '/good', '/b']);
     elapsed = 60_000;
     expect(await check('good')).toEqual({ kind: 'accepted' });
-    expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 540_000 });
+    expect(await check('a')).toEqual({ kind: 'turnedAway', retryAfterMs: 540_000 });
   });
 
   test('without saying for how long is left alone for 10 s', async () => {
     start({}, { timers: at(() => 0) });
     server.answer = () => ({ status: 429 });
     expect(await check('a')).toEqual({ kind: 'throttled' });
-    expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 10_000 });
+    expect(await check('a')).toEqual({ kind: 'turnedAway', retryAfterMs: 10_000 });
   });
 
   test('and a credential that used up its budget is turned away, not queued', async () => {
     start({}, { budgets: { Hetzner: { ratePerSecond: 0.5, burst: 2 } }, timers: at(() => 0) });
     expect(await check('a')).toEqual({ kind: 'accepted' });
     expect(await check('a')).toEqual({ kind: 'accepted' });
-    expect(await check('a')).toEqual({ kind: 'throttled', retryAfterMs: 2_000 });
+    expect(await check('a')).toEqual({ kind: 'turnedAway', retryAfterMs: 2_000 });
     expect(await check('b')).toEqual({ kind: 'accepted' });
   });
 });

@@ -5,7 +5,7 @@ import type { CheckRequest, Outcome } from '../domain/outcome.ts';
 import { createBuckets } from './budget.ts';
 import { createProviderHttp } from './http.ts';
 import { PROVIDERS } from './index.ts';
-import type { Line, Timers } from './line.ts';
+import type { Line, NoPlace, Timers } from './line.ts';
 import { createLine, SYSTEM_TIMERS } from './line.ts';
 import type { BudgetOverride } from './options.ts';
 import type { Credential, Provider } from './provider.ts';
@@ -38,17 +38,20 @@ export interface CheckOptions {
   onStart?: () => void;
 }
 
+/** What a check found out, or that the provider was not asked to the end for a reason of our own: then nothing is known. */
+export type CheckAnswer = Outcome | NoPlace;
+
 export interface Checker {
   /**
-   * Queues a check in its provider's own line. Resolves always, with an outcome whose texts may be shown; never
-   * rejects. Aborted: `unreachable` with cause `Aborted`.
+   * Queues a check in its provider's own line. Resolves always, with an outcome whose texts may be shown, or with why
+   * there is none; never rejects.
    */
   check(
     provider: ProviderName,
     credential: Credential,
     request: CheckRequest,
     options?: CheckOptions,
-  ): Promise<Outcome>;
+  ): Promise<CheckAnswer>;
   /** Ends what is under way as aborted. */
   close(): Promise<void>;
 }
@@ -89,7 +92,7 @@ export function createChecker(options: CheckerOptions = {}): Checker {
     credential: Credential,
     request: CheckRequest,
     { signal, onStart }: CheckOptions = {},
-  ): Promise<Outcome> {
+  ): Promise<CheckAnswer> {
     const provider = providers[name];
     if (provider === undefined) return { kind: 'unexpected', detail: `no provider ${name}` };
     try {
@@ -107,10 +110,13 @@ export function createChecker(options: CheckerOptions = {}): Checker {
     const key = keyOf(provider, credential);
     const place = await line.enter(key, aborted.signal);
     try {
-      if (place.kind === 'refused') return place.outcome;
+      if (place.kind !== 'granted') return place;
       onStart?.();
       const context: RunContext = { transport, aborted: aborted.signal, onCall: place.count, onThrottled };
-      return scrub(await run(provider, credential, request, context), credential);
+      const outcome = await run(provider, credential, request, context);
+      // Whatever a module made of calls that we broke off.
+      if (aborted.signal.aborted) return { kind: 'aborted' };
+      return scrub(outcome, credential);
     } catch {
       return failure();
     } finally {
@@ -162,6 +168,8 @@ export function createChecker(options: CheckerOptions = {}): Checker {
       return await Promise.race([provider.verify(credential, request, http), overdue.promise]);
     } finally {
       timers.forEach(clearTimeout);
+      // Nothing of a check outlives it: the place that is given back has its connection with it.
+      stop.abort('Over');
       aborted.removeEventListener('abort', abort);
     }
   }

@@ -1,4 +1,3 @@
-import type { NotDefinitive } from './http.ts';
 import type { Budget } from './provider.ts';
 import type { Buckets } from './budget.ts';
 
@@ -32,7 +31,13 @@ export type Place =
       count: () => void;
       leave: () => void;
     }
-  | { kind: 'refused'; outcome: NotDefinitive };
+  | NoPlace;
+
+/**
+ * Nobody was asked, so it says nothing about provider or credential. `turnedAway`: our own budget is used up, or the provider
+ * asked for a pause in answer to another check; not before so long. `aborted`: by the caller.
+ */
+export type NoPlace = { kind: 'turnedAway'; retryAfterMs: number } | { kind: 'aborted' };
 
 /** The checks of one provider, first come, first served; those of other providers never wait for them. */
 export interface Line {
@@ -80,7 +85,7 @@ export function createLine({ concurrency, scope, buckets, timers = SYSTEM_TIMERS
     const all = scope === 'credential' ? undefined : buckets.wait(EVERYBODY);
     const wait = all?.blocked === true ? all : own;
     if (wait === undefined) return undefined;
-    return { kind: 'refused', outcome: { kind: 'throttled', retryAfterMs: Math.ceil(wait.waitMs) } };
+    return { kind: 'turnedAway', retryAfterMs: Math.ceil(wait.waitMs) };
   }
 
   function block(key: string, ms: number): void {
@@ -135,7 +140,7 @@ export function createLine({ concurrency, scope, buckets, timers = SYSTEM_TIMERS
   }
 
   function enter(key: string, signal: AbortSignal): Promise<Place> {
-    const aborted: Place = { kind: 'refused', outcome: { kind: 'unreachable', cause: 'Aborted' } };
+    const aborted: Place = { kind: 'aborted' };
     if (signal.aborted) return Promise.resolve(aborted);
     const refused = refusal(key);
     if (refused !== undefined) return Promise.resolve(refused);

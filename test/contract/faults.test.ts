@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 
-import type { Outcome } from '../../operator/domain/outcome.ts';
+import type { CheckAnswer } from '../../operator/providers/checker.ts';
 import { PROVIDERS } from '../../operator/providers/index.ts';
 import type { Encoding, Framing } from '../clouds/answer.ts';
 import type { Fault } from '../clouds/faults.ts';
@@ -94,15 +94,15 @@ describe.each(CONTRACTS)('%s', (name, contract) => {
     const [throttled, other] = [await bench.check('good'), await bench.check('other')];
     expect(throttled).toEqual({ kind: 'throttled', retryAfterMs: 600_000 });
     expect(other).toMatchObject({
-      kind: PROVIDERS[name].budget.scope === 'egress' ? 'throttled' : 'accepted',
+      kind: PROVIDERS[name].budget.scope === 'egress' ? 'turnedAway' : 'accepted',
     });
     const before = bench.cloud.calls({ token: 'good' });
-    expect(await bench.check('good')).toMatchObject({ kind: 'throttled' });
+    expect(await bench.check('good')).toMatchObject({ kind: 'turnedAway' });
     expect(bench.cloud.calls({ token: 'good' })).toBe(before);
   });
 
   /** Checks until the answer has been cut after each of its bytes. */
-  async function cutEverywhere(token: string, path: string | undefined, cut: Cut): Promise<Outcome[]> {
+  async function cutEverywhere(token: string, path: string | undefined, cut: Cut): Promise<CheckAnswer[]> {
     let next = 0;
     const fault: Fault = {
       ...cut,
@@ -112,7 +112,7 @@ describe.each(CONTRACTS)('%s', (name, contract) => {
       },
     };
     bench.cloud.inject(fault, path === undefined ? {} : { path });
-    const outcomes: Outcome[] = [];
+    const outcomes: CheckAnswer[] = [];
     async function work(): Promise<void> {
       do {
         outcomes.push(await bench.check(token));

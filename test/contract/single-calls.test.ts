@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 
-import { isDefinitive } from '../../operator/domain/outcome.ts';
 import type { ProviderName } from '../../operator/api/names.ts';
 import { BLOCKS } from '../clouds/blocks.ts';
 import type { Fault } from '../clouds/faults.ts';
 import type { Bench } from './support.ts';
-import { CONTRACTS, startBench } from './support.ts';
+import { CONTRACTS, isVerdict, startBench } from './support.ts';
 import { TRANSPORT_FAULTS } from './transport-faults.ts';
 
 // Slow machines: many small calls in one test.
@@ -47,7 +46,7 @@ describe.each(CONTRACTS)('%s', (name, contract) => {
           const outcome = await bench.checker.check(name, credential, request);
           off();
           await bench.renew();
-          if (isDefinitive(outcome)) definitive.push(`${path} ${what}`);
+          if (isVerdict(outcome)) definitive.push(`${path} ${what}`);
         }
       }
       expect(definitive).toEqual(DEFINITIVE[name] ?? []);
@@ -59,7 +58,7 @@ describe.each(CONTRACTS)('%s', (name, contract) => {
     async (_name, fault) => {
       bench.cloud.inject(fault);
       for (const token of ['good', 'made up']) {
-        expect(isDefinitive(await bench.check(token))).toBe(false);
+        expect(isVerdict(await bench.check(token))).toBe(false);
       }
     },
   );

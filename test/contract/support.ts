@@ -1,6 +1,5 @@
 import type { ProviderName } from '../../operator/api/names.ts';
-import type { Outcome } from '../../operator/domain/outcome.ts';
-import type { Checker, CheckerOptions } from '../../operator/providers/checker.ts';
+import type { CheckAnswer, Checker, CheckerOptions } from '../../operator/providers/checker.ts';
 import { createChecker } from '../../operator/providers/checker.ts';
 import type { CloudContract } from '../clouds/contract.ts';
 import { digitaloceanContract } from '../clouds/digitalocean.contract.ts';
@@ -34,7 +33,7 @@ export interface Bench {
   cloud: Cloud<any, any>;
   checker: Checker;
   /** A first check for ReadWrite of a token of the cloud. */
-  check(token: string | number): Promise<Outcome>;
+  check(token: string | number): Promise<CheckAnswer>;
   /** Another checker, which has heard of no `Retry-After`. */
   renew(): Promise<void>;
   close(): Promise<void>;
@@ -78,6 +77,11 @@ export async function startBench(
 }
 
 /** Whether the outcome would count against the credential. */
-export function isRefusal({ kind }: Outcome): boolean {
-  return !['accepted', 'throttled', 'unreachable', 'unexpected'].includes(kind);
+export function isRefusal({ kind }: CheckAnswer): boolean {
+  return !['accepted', 'throttled', 'unreachable', 'unexpected', 'turnedAway', 'aborted'].includes(kind);
+}
+
+/** Whether the provider's word on the credential is known. */
+export function isVerdict(answer: CheckAnswer): boolean {
+  return answer.kind === 'accepted' || isRefusal(answer);
 }

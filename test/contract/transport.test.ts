@@ -6,8 +6,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect } from 'node:net';
 
-import type { Outcome } from '../../operator/domain/outcome.ts';
-import type { CheckerOptions } from '../../operator/providers/checker.ts';
+import type { CheckAnswer, CheckerOptions } from '../../operator/providers/checker.ts';
 import { createChecker } from '../../operator/providers/checker.ts';
 import { createAuthority, issueCertificate } from '../control-plane/certificates.ts';
 
@@ -63,7 +62,7 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function check(endpoint: string, options: CheckerOptions): Promise<Outcome> {
+async function check(endpoint: string, options: CheckerOptions): Promise<CheckAnswer> {
   const checker = createChecker({ endpoints: { Hetzner: endpoint }, env: {}, ...options });
   const outcome = await checker.check(
     'Hetzner',
