@@ -90,9 +90,9 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
       const facts = { account: `${namespace}/${name}`, provider: spec.provider, before, reason };
       log.info({ ...facts, health: status.health }, 'health of an account changed');
     },
-    onCheck({ provider, outcome, durationMs }) {
-      metrics.checkEnded(provider, outcome, durationMs / 1_000);
-      log.debug({ provider, outcome, durationMs }, 'credential checked');
+    onCheck({ provider, outcome, cause, host, durationMs }) {
+      metrics.checkEnded(provider, outcome, cause ?? '', durationMs / 1_000);
+      log.debug({ provider, outcome, cause, host, durationMs }, 'credential checked');
     },
     onReconciled: ({ durationMs, error }) => metrics.reconciled(durationMs / 1_000, error !== undefined),
   });

@@ -57,7 +57,14 @@ export function beginCheck(
       record.memory = waitInLine(record.memory, { which, question }, at, outcome.retryAfterMs);
       return queue.add(key);
     }
-    context.onCheck?.({ provider, outcome: outcome.kind, durationMs: at - startedAt });
+    const { cause, host } = outcome.kind === 'unreachable' ? outcome : {};
+    context.onCheck?.({
+      provider,
+      outcome: outcome.kind,
+      ...(cause !== undefined && { cause }),
+      ...(host !== undefined && { host }),
+      durationMs: at - startedAt,
+    });
     const status = context.accounts.get(key)?.status;
     const verdict = which === 'candidate' ? judge(outcome, status?.account?.ids ?? [], accountID) : outcome;
     const hint = verdict.kind === 'accepted' ? context.providers[provider].hint(credential) : undefined;

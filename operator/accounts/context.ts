@@ -62,7 +62,13 @@ export interface Context {
   /** The health of an account changed; for the log. */
   onHealth?: (account: CloudAccount, before: string | undefined) => void;
   /** A check ended; for metrics and the log. */
-  onCheck?: (check: { provider: ProviderName; outcome: Outcome['kind']; durationMs: number }) => void;
+  onCheck?: (check: {
+    provider: ProviderName;
+    outcome: Outcome['kind'];
+    cause?: string;
+    host?: string;
+    durationMs: number;
+  }) => void;
 }
 
 /** The record of an account, made at first sight. */

@@ -357,6 +357,14 @@ export interface LastAttemptStatus {
    * ProviderUnreachable, ProviderThrottled or UnexpectedAnswer.
    */
   reason: string;
+  /**
+   * With ProviderUnreachable, why: DnsFailure, ConnectionRefused, CertificateExpired, Http503, HtmlAnswer and others. The one that the outage began with.
+   */
+  cause?: string;
+  /**
+   * The host that could not be reached, where it is not that of the provider's API itself.
+   */
+  host?: string;
 }
 /**
  * The servers ordered with the account. They stay at the provider when the account is removed.

@@ -19,7 +19,13 @@ import {
   streakEndsAt,
 } from './fold.ts';
 import { InvariantError } from './invariant.ts';
-import { notWritableMessage, postponedMessage, REFUSED_REASONS, staticMessage } from './messages.ts';
+import {
+  notWritableMessage,
+  postponedMessage,
+  REFUSED_REASONS,
+  staticMessage,
+  unreachableMessage,
+} from './messages.ts';
 import { checksAllowedFrom, nextCheckAt, refusalsInWindow } from './schedule.ts';
 import { DAY, fromTimestamp, isAhead, isBeyond, SECOND, toTimestamp } from './time.ts';
 
@@ -292,7 +298,12 @@ function blockerOf(facts: Facts, draft: Draft, candidate: Candidate): Blocker | 
   }
   const { candidate: refused } = draft;
   const reason = (draft.status.candidate?.reason ?? 'Verifying') as AccountReason;
-  const open = { kind: 'open', reason, message: staticMessage(reason, help) } as const;
+  const { lastAttempt } = draft.status;
+  const message =
+    reason === 'ProviderUnreachable' && lastAttempt?.cause !== undefined
+      ? unreachableMessage(lastAttempt.cause, lastAttempt.host, help)
+      : staticMessage(reason, help);
+  const open = { kind: 'open', reason, message } as const;
   if (memory.notWritable) {
     return {
       ...open,

@@ -327,7 +327,13 @@ function noteAttempt(draft: Draft, outcome: Outcome, at: number): LastAttemptSta
   const before = draft.status.lastAttempt;
   const since = fromTimestamp(before?.time) ?? -Infinity;
   if (before !== undefined && (before.reason === reason || at < since + HOUR)) return before;
-  draft.status.lastAttempt = { time: toTimestamp(at), reason };
+  const { cause, host } = outcome.kind === 'unreachable' ? outcome : {};
+  draft.status.lastAttempt = {
+    time: toTimestamp(at),
+    reason,
+    ...(cause !== undefined && { cause }),
+    ...(host !== undefined && { host }),
+  };
   return draft.status.lastAttempt;
 }
 

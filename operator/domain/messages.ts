@@ -198,6 +198,46 @@ export function notWritableMessage(detail: string | undefined, help: Help): stri
   return detail === undefined ? message : `${message} The API server says: ${detail}`;
 }
 
+/**
+ * Why a provider could not be reached, in words; by the causes of `providers/causes.ts` and of the providers' tables. One
+ * that is not here is told by its name.
+ */
+const CAUSES: Readonly<Record<string, string>> = {
+  DnsFailure: 'its name could not be looked up',
+  ConnectionRefused: 'the connection was refused',
+  NetworkUnreachable: 'there is no way to its network',
+  ConnectTimeout: 'no connection came about in time',
+  ConnectionReset: 'the connection was broken off',
+  AnswerTimeout: 'it did not answer in time',
+  DeadlineExceeded: 'it did not answer in time',
+  CertificateNotTrusted: 'its certificate is not from an authority that the operator trusts',
+  CertificateExpired: 'its certificate has expired',
+  CertificateNotYetValid: 'its certificate is not valid yet (see the clocks)',
+  CertificateWrongName: 'its certificate is for another name',
+  TlsFailure: 'no TLS connection came about',
+  ProxyRefused: 'the proxy refused to connect',
+  ProxyAuthenticationRequired: 'the proxy asks for authentication',
+  ProxyFailure: 'the proxy could not be used',
+  HtmlAnswer: 'a web page came instead of an answer of the API',
+  NotJson: 'what came is no answer of the API',
+  CloudflareBlock: 'Cloudflare answered in its place',
+  EmptyBody: 'the answer was empty',
+  TruncatedBody: 'the answer was cut off',
+  OversizedBody: 'the answer was too long',
+  InvalidEncoding: 'the answer was damaged',
+  UnknownContentCoding: 'the answer was damaged',
+  MalformedAnswer: 'the answer was damaged',
+  Maintenance: 'it is under maintenance',
+};
+
+/** The provider could not be reached, and why. `host`: the one that failed, where it is not the API's own. */
+export function unreachableMessage(cause: string, host: string | undefined, help: Help): string {
+  const status = /^Http(\d{3})$/.exec(cause)?.[1];
+  const why = status === undefined ? (CAUSES[cause] ?? cause) : `it answered with HTTP ${status}`;
+  const who = host === undefined ? help.provider : `${host}, which is asked for ${help.provider},`;
+  return `${who} could not be reached or did not answer properly: ${why}. Nothing is concluded from that; it is asked again by itself.`;
+}
+
 /** The check of new bytes waits for a cap on refusals. */
 export function postponedMessage(until: string, help: Help): string {
   return `Too many checks of this account were refused by ${help.provider}. The credential in Secret "${help.secretName}" is checked at ${until}.`;

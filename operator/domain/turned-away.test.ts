@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { decide } from './decide.ts';
 import { type Facts, type Memory, questionOf, type Wanted } from './facts.ts';
-import { waitInLine } from './fold.ts';
+import { remember, waitInLine } from './fold.ts';
 import { DEFAULT_TIMING } from './schedule.ts';
 import { DAY, MINUTE, toTimestamp } from './time.ts';
 
@@ -99,6 +99,16 @@ describe('a check that our own line turns away', () => {
     expect(step).not.toHaveProperty('status.lastHandledRecheck');
     const later = due(turnedAway('inForce', 'bytes'), { recheck: 'now', now: NOW + MINUTE });
     expect(decide(later)).toMatchObject({ do: 'check', round: 'requested now' });
+  });
+
+  test('hides nothing of the first that is really made and not answered', () => {
+    const memory = turnedAway('inForce', 'bytes');
+    const outcome = { kind: 'unreachable', cause: 'DnsFailure' } as const;
+    const later = { which: 'inForce', question: 'bytes', outcome, at: NOW + MINUTE } as const;
+    const step = decide(due(remember(memory, later, 0), { now: NOW + MINUTE }));
+    expect(step).toMatchObject({
+      status: { lastAttempt: { reason: 'ProviderUnreachable', cause: 'DnsFailure' } },
+    });
   });
 
   test('under a clock that was set back since, asks the line again', () => {

@@ -2,7 +2,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Aggregated figures only: one series per account would grow with the cluster. */
 export interface Metrics {
-  checkEnded(provider: string, outcome: string, seconds: number): void;
+  /** `cause`: why the provider could not be reached; else empty. */
+  checkEnded(provider: string, outcome: string, cause: string, seconds: number): void;
   reconciled(seconds: number, failed: boolean): void;
   watchFault(code: string): void;
   /** Text in the Prometheus exposition format. */
@@ -25,8 +26,8 @@ export function createMetrics(census: Census): Metrics {
   const registers = [registry];
   const checks = new Histogram({
     name: 'cloudaccount_check_duration_seconds',
-    help: 'Time of a credential check with its provider, by outcome.',
-    labelNames: ['provider', 'outcome'],
+    help: 'Time of a credential check with its provider, by outcome, and by cause where it could not be reached.',
+    labelNames: ['provider', 'outcome', 'cause'],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15],
     registers,
   });
@@ -79,7 +80,7 @@ export function createMetrics(census: Census): Metrics {
     });
   }
   return {
-    checkEnded: (provider, outcome, seconds) => checks.observe({ provider, outcome }, seconds),
+    checkEnded: (provider, outcome, cause, seconds) => checks.observe({ provider, outcome, cause }, seconds),
     reconciled(seconds, failed) {
       reconciles.observe(seconds);
       if (failed) reconcileErrors.inc();

@@ -4,6 +4,11 @@
  */
 const CAUSES: readonly (readonly [code: RegExp, cause: string])[] = [
   [/^(ENOTFOUND|EAI_AGAIN|EAI_FAIL|ENODATA|ESERVFAIL|EREFUSED)$/, 'DnsFailure'],
+  // undici wraps what happens on the way to and through a proxy.
+  [/^UND_ERR_PRX_TLS$/, 'ProxyFailure'],
+  [/^UND_ERR_PRX_CONN$/, 'ProxyFailure'],
+  // "Proxy response (…) !== 200": calls that we break off ourselves never come here.
+  [/^UND_ERR_ABORTED$/, 'ProxyRefused'],
   [/^ECONNREFUSED$/, 'ConnectionRefused'],
   [/^(ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EACCES|EPERM)$/, 'NetworkUnreachable'],
   [/^(UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, 'ConnectTimeout'],
@@ -17,11 +22,18 @@ const CAUSES: readonly (readonly [code: RegExp, cause: string])[] = [
   [/^(Z_BUF_ERROR|Z_DATA_ERROR|ERR__ERROR_.*|ERR_BROTLI_.*|ERR_.*BROTLI.*)$/, 'TruncatedBody'],
   [/^CAO_UNKNOWN_CODING$/, 'UnknownContentCoding'],
   [/^(HPE_.*|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RESPONSE.*)$/, 'MalformedAnswer'],
+  // Codes of OpenSSL's verification (nodejs.org/api/tls.html "X509 certificate error codes").
+  [/^CERT_HAS_EXPIRED$/, 'CertificateExpired'],
+  [/^CERT_NOT_YET_VALID$/, 'CertificateNotYetValid'],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, 'CertificateWrongName'],
+  [
+    /^(UNABLE_TO_GET_ISSUER_CERT.*|UNABLE_TO_VERIFY_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|CERT_UNTRUSTED|CERT_REVOKED|CERT_REJECTED|CERT_CHAIN_TOO_LONG|INVALID_CA)$/,
+    'CertificateNotTrusted',
+  ],
   [
     /^(CERT_.*|ERR_TLS_.*|ERR_SSL_.*|EPROTO|UNABLE_TO_.*|DEPTH_ZERO_.*|SELF_SIGNED_.*|.*_CERT_.*)$/,
     'TlsFailure',
   ],
-  [/^UND_ERR_PRX_TLS$/, 'ProxyFailure'],
 ];
 
 /** A short stable code for why a call got no answer. */

@@ -127,7 +127,9 @@ function decideByStatus(
   }
   if (status === 408 || status >= 500) {
     const wait = retryAfterMs(headers, context.now(), false);
-    return { kind: 'unreachable', cause: `Http${status}`, ...(wait !== undefined && { retryAfterMs: wait }) };
+    // No status beyond 599 is one (RFC 9110 section 15), and causes are labels of a metric: few.
+    const cause = status > 599 ? 'MalformedAnswer' : `Http${status}`;
+    return { kind: 'unreachable', cause, ...(wait !== undefined && { retryAfterMs: wait }) };
   }
   // A forward proxy on the way, not the provider (RFC 9110 section 15.5.8).
   if (status === 407) return { kind: 'unreachable', cause: 'ProxyAuthenticationRequired' };

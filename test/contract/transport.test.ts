@@ -73,19 +73,23 @@ async function check(endpoint: string, options: CheckerOptions): Promise<CheckAn
   return outcome;
 }
 
-const TLS_FAILURE = { kind: 'unreachable', cause: 'TlsFailure' };
+function unreachable(cause: string): object {
+  return { kind: 'unreachable', cause };
+}
 
 describe('certificates', () => {
   test('of an authority that was added are trusted, others are not', async () => {
     const endpoint = `https://localhost:${await startProvider(['localhost'])}`;
     expect(await check(endpoint, { ca: authority.cert })).toMatchObject({ kind: 'accepted' });
-    expect(await check(endpoint, {})).toEqual(TLS_FAILURE);
-    expect(await check(endpoint, { ca: createAuthority('other').cert })).toEqual(TLS_FAILURE);
+    expect(await check(endpoint, {})).toEqual(unreachable('CertificateNotTrusted'));
+    expect(await check(endpoint, { ca: createAuthority('other').cert })).toEqual(
+      unreachable('CertificateNotTrusted'),
+    );
   });
 
   test('of another host are refused', async () => {
     const endpoint = `https://localhost:${await startProvider(['elsewhere.example'])}`;
-    expect(await check(endpoint, { ca: authority.cert })).toEqual(TLS_FAILURE);
+    expect(await check(endpoint, { ca: authority.cert })).toEqual(unreachable('CertificateWrongName'));
   });
 });
 
@@ -106,13 +110,13 @@ describe('a proxy', () => {
   test('cannot pose as the provider', async () => {
     const proxy = await startProxy(await startProvider(['proxy.example']));
     const outcome = await check(endpoint, { ca: authority.cert, env: { HTTPS_PROXY: proxy.url } });
-    expect(outcome).toEqual(TLS_FAILURE);
+    expect(outcome).toEqual(unreachable('CertificateWrongName'));
   });
 
   test.each([403, 407, 502])('that refuses with %i says nothing about the credential', async status => {
     const proxy = await startProxy(0, status);
     const outcome = await check(endpoint, { env: { HTTPS_PROXY: proxy.url } });
-    expect(outcome).toMatchObject({ kind: 'unreachable' });
+    expect(outcome).toEqual(unreachable('ProxyRefused'));
   });
 
   test('is not asked for this machine itself', async () => {

@@ -197,7 +197,7 @@ describe('a provider that tells credentials back', () => {
     const texts = (channel: string) => (outlets.get(channel) ?? []).map(({ text }) => text).join('\n');
     expect(texts('standard output')).toContain('credential checked');
     expect(texts('metrics')).toContain(
-      'cloudaccount_check_duration_seconds_count{provider="Hetzner",outcome="rejected"}',
+      'cloudaccount_check_duration_seconds_count{provider="Hetzner",outcome="rejected",cause=""}',
     );
     expect(texts('objects: account')).toContain('"reason":"CredentialRejected"');
     expect(texts('objects: account')).toContain('managedFields');
