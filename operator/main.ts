@@ -5,6 +5,7 @@ import { LeadershipLostError, runOperator } from './run.ts';
 import { VERSION } from './version.ts';
 
 const USAGE_ERROR = 2;
+const EXIT_GRACE_MS = 1_000;
 
 await main(process.argv.slice(2));
 
@@ -41,5 +42,7 @@ async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = 1;
     // Not when the last connection is closed, but before another process begins.
     if (error instanceof LeadershipLostError) process.exit();
+    // Whatever is still open must not keep a process alive that does nothing any more.
+    setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
   }
 }

@@ -8,16 +8,18 @@ import { type Config, ConfigError, type LeaderElection } from './config.ts';
 import { whenAborted } from './kube/backoff.ts';
 import { createKubeClient } from './kube/client.ts';
 import type { KubeConfigSource } from './kube/credentials.ts';
-import { createEventRecorder } from './kube/events.ts';
+import { createEventRecorder, type Regarding } from './kube/events.ts';
 import { runAsLeader } from './kube/lease.ts';
+import { createHealth, type Health } from './observability/health.ts';
 import { type Endpoint, serve } from './observability/http.ts';
 import { errorFacts, type Log } from './observability/log.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { createChecker } from './providers/checker.ts';
 import { PROVIDERS } from './providers/index.ts';
+import { createWatchReport } from './watch-report.ts';
 
-/** A watch that heard nothing for so long is dead: bookmarks come about each minute, and watches end by themselves. */
-const WATCH_DEAD_AFTER_MS = 15 * 60_000;
+/** What cannot be listed is told again after so long. */
+const REMIND_MS = 60_000;
 /** How long a call of the API server that hangs may keep the work from ending; it can be repeated later. */
 const WORK_GRACE_MS = 2_000;
 /** How long the last events and open connections may keep a stop waiting. */
@@ -53,6 +55,7 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
   const client = createKubeClient(options.kubeConfig, {
     userAgent,
     mayWrite: () => mayWrite(),
+    onCall: isAnswered => health.called(isAnswered),
     onFault: error => log.warn(errorFacts(error), 'Kubernetes credentials could not be read again'),
   });
   const events = createEventRecorder({
@@ -60,6 +63,13 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     reportingController: `${GROUP}/${OPERATOR_NAME}`,
     reportingInstance: hostname(),
     onDropped: why => log.debug(typeof why === 'string' ? { why } : errorFacts(why), 'event was not written'),
+  });
+  const own = ownObject(options);
+  const report = createWatchReport(log, ({ resource, namespace, missing, command }) => {
+    if (own === undefined || !mayWrite()) return;
+    const what = `${resource} of ${namespace === 'all' ? 'all namespaces' : `namespace ${namespace}`}`;
+    const note = `Cannot list ${what}. Missing: ${missing}.${command === undefined ? '' : ` ${command}`}`;
+    events.record(own, { type: 'Warning', reason: 'NotAvailable', action: 'Watch', note });
   });
   const clock = options.clock ?? { now: Date.now, random: Math.random };
   const checker = createChecker({
@@ -81,6 +91,7 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     workers: config.concurrency,
     onError: (error, account) =>
       log.warn({ account, ...errorFacts(error) }, 'account could not be reconciled; tried again'),
+    onList: (reflector, fault) => report.onList(reflector, fault),
     onFault: error => {
       metrics.watchFault(error.code);
       log.debug(errorFacts(error), 'watch was interrupted; resumed');
@@ -99,11 +110,15 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
   const metrics = createMetrics({
     accounts: () => controller.census(),
     queueLength: () => controller.context.queue.length,
+    unavailable: () => report.unavailable(),
     ...(config.leaderElection && { leads: { lease: config.leaderElection.name, now: () => mayWrite() } }),
   });
-  const endpoints = await serveAll(config, controller, metrics);
-
-  log.info({ version, namespaces: config.namespaces ?? 'all' }, 'operator started');
+  const health = createHealth({
+    now: () => performance.now(),
+    lastActivities: () => controller.reflectors.map(reflector => reflector.lastActivity()),
+    oldestTurnMs: () => controller.oldestTurnMs(),
+    hasSynced: () => controller.hasSynced(),
+  });
   void controller.ready.then(() => {
     if (signal.aborted) return;
     log.info({ accounts: controller.context.accounts.size }, 'accounts listed; working');
@@ -123,14 +138,20 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
   }
 
   const stopWatching = new AbortController();
-  const watching = controller.watch(stopWatching.signal);
+  const endpoints: Endpoint[] = [];
+  let watching = Promise.resolve();
+  let reminding: NodeJS.Timeout | undefined;
   let isLost = false;
   try {
+    await serveAll(config, endpoints, health, metrics);
+    log.info({ version, namespaces: config.namespaces ?? 'all' }, 'operator started');
+    watching = controller.watch(stopWatching.signal);
+    reminding = setInterval(() => report.remind(), REMIND_MS);
     if (config.leaderElection === undefined) await work(signal);
     else {
       // A process that has seen nothing yet must not take the lease from under one that is ready.
       await Promise.race([controller.synced, whenAborted(signal)]);
-      isLost = await elect(options, config.leaderElection, userAgent, signal, async lead => {
+      isLost = await elect(options, config.leaderElection, userAgent, health, signal, async lead => {
         mayWrite = lead.holds;
         // Whatever is on its way to the API server is broken off.
         void whenAborted(lead.lost).then(() => client.close());
@@ -143,6 +164,7 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
     }
   } finally {
     stopWatching.abort();
+    clearInterval(reminding);
     events.stop();
     const closing = [
       checker.close(),
@@ -158,21 +180,28 @@ export async function runOperator(options: RunOptions, signal: AbortSignal): Pro
 
 /** Waits for the lease, then works. Returns whether it was lost. */
 async function elect(
-  { kubeConfig, log }: RunOptions,
-  { name, namespace: asked, timing }: LeaderElection,
+  options: RunOptions,
+  election: LeaderElection,
   userAgent: string,
+  health: Health,
   signal: AbortSignal,
   work: Parameters<typeof runAsLeader>[1],
 ): Promise<boolean> {
-  const namespace = asked ?? (process.env['POD_NAMESPACE'] || kubeConfig.namespace);
+  const { kubeConfig, log } = options;
+  const { name, timing } = election;
+  const namespace = leaseNamespaceOf(options, election);
   if (namespace === undefined) {
     throw new ConfigError('--leader-elect: outside a cluster --leader-election-namespace is needed');
   }
   const identity = `${hostname()}_${randomUUID()}`;
   const lease = { lease: `${namespace}/${name}`, identity };
   // Connections of its own: a renewal must not wait behind a thousand accounts.
-  const client = createKubeClient(kubeConfig, { userAgent: `${userAgent} leader-election`, connections: 2 });
-  const options = {
+  const client = createKubeClient(kubeConfig, {
+    userAgent: `${userAgent} leader-election`,
+    connections: 2,
+    onCall: isAnswered => health.called(isAnswered),
+  });
+  const candidacy = {
     ...timing,
     client,
     namespace,
@@ -184,7 +213,7 @@ async function elect(
   log.info(lease, 'waiting for the lease');
   try {
     const outcome = await runAsLeader(
-      options,
+      candidacy,
       lead => {
         log.info(lease, 'leading');
         return work(lead);
@@ -202,37 +231,45 @@ async function within(ms: number, ending: Promise<unknown>): Promise<void> {
   await Promise.race([ending, sleep(ms, undefined, { ref: false })]);
 }
 
+function leaseNamespaceOf({ kubeConfig }: RunOptions, { namespace }: LeaderElection): string | undefined {
+  return namespace ?? (process.env['POD_NAMESPACE'] || kubeConfig.namespace);
+}
+
+/** What people look at to learn how the operator is: its Lease, else its pod; undefined outside a cluster. */
+function ownObject(options: RunOptions): Regarding | undefined {
+  const { leaderElection } = options.config;
+  if (leaderElection !== undefined) {
+    const namespace = leaseNamespaceOf(options, leaderElection);
+    return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace, name: leaderElection.name };
+  }
+  const namespace = process.env['POD_NAMESPACE'];
+  return namespace ? { apiVersion: 'v1', kind: 'Pod', namespace, name: hostname() } : undefined;
+}
+
+/** Opens what is asked for, into `endpoints`: what is open already is to be closed when another one fails. */
 async function serveAll(
   { metricsAddress, healthAddress }: Config,
-  controller: AccountsController,
+  endpoints: Endpoint[],
+  health: Health,
   metrics: ReturnType<typeof createMetrics>,
-): Promise<Endpoint[]> {
-  const endpoints: Endpoint[] = [];
+): Promise<void> {
   if (metricsAddress !== undefined) {
     const page = async () => ({
       status: 200,
       body: await metrics.render(),
       contentType: metrics.contentType,
     });
-    endpoints.push(await serve(metricsAddress, { '/metrics': page }));
+    endpoints.push(await serve('metrics', metricsAddress, { '/metrics': page }));
   }
-  if (healthAddress !== undefined) {
-    // Never depends on an account or a provider: an outage there must not restart the operator.
-    const isAlive = () =>
-      !controller.hasSynced() ||
-      controller.reflectors.every(
-        reflector => performance.now() - reflector.lastActivity() < WATCH_DEAD_AFTER_MS,
-      );
-    endpoints.push(
-      await serve(healthAddress, {
-        '/healthz': () =>
-          isAlive() ? { status: 200, body: 'ok\n' } : { status: 503, body: 'a watch is dead\n' },
-        '/readyz': () =>
-          controller.hasSynced()
-            ? { status: 200, body: 'ok\n' }
-            : { status: 503, body: 'waiting for the first lists\n' },
-      }),
-    );
-  }
-  return endpoints;
+  if (healthAddress === undefined) return;
+  const page = (problem: string | undefined) => ({
+    status: problem === undefined ? 200 : 503,
+    body: `${problem ?? 'ok'}\n`,
+  });
+  endpoints.push(
+    await serve('health probes', healthAddress, {
+      '/healthz': () => page(health.stuck()),
+      '/readyz': () => page(health.notReady()),
+    }),
+  );
 }

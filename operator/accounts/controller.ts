@@ -2,11 +2,12 @@ import type { CloudAccount } from '../api/cloudaccount.generated.ts';
 import { VERIFIED_SECRET_TYPE } from '../api/names.ts';
 import { startOffsets } from '../domain/schedule.ts';
 import { fromTimestamp } from '../domain/time.ts';
-import { jitteredBackoff, pause, whenAborted } from '../kube/backoff.ts';
-import { type Reconciled, runController } from '../kube/controller.ts';
-import { isKubeError, type KubeError } from '../kube/errors.ts';
+import { whenAborted } from '../kube/backoff.ts';
+import { type Reconciled, type ReconcileResult, runController } from '../kube/controller.ts';
+import type { KubeError } from '../kube/errors.ts';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
-import { formatKey, keyOf, type KubeObject } from '../kube/resource.ts';
+import { formatKey, keyOf, type KubeObject, parseKey } from '../kube/resource.ts';
+import { createScope, type Scope } from '../kube/scope.ts';
 import { createStore } from '../kube/store.ts';
 import { createWorkQueue } from '../kube/work-queue.ts';
 import { type AccountRecord, type Context, recordOf } from './context.ts';
@@ -21,7 +22,6 @@ type Account = CloudAccount & KubeObject;
 
 /** For checks under way at the end: most take a fraction of it, and the next leader waits for it. */
 const FINISH_MS = 1_000;
-const CATCH_UP_BACKOFF = { baseMs: 100, maxMs: 5_000 };
 
 /** What the controller is made of; the rest of its {@link Context} it makes itself. */
 export interface AccountsOptions extends Pick<
@@ -35,6 +35,8 @@ export interface AccountsOptions extends Pick<
   onError: (error: unknown, key: string) => void;
   onFault: (error: KubeError) => void;
   onReconciled?: (done: Reconciled) => void;
+  /** After every list; with what it failed. */
+  onList?: (reflector: Reflector, fault: KubeError | undefined) => void;
 }
 
 /** What the work must know of the lead that it is done under. */
@@ -53,21 +55,27 @@ export interface AccountsController {
    * @param lead with leader election: breaks off everything at once when the lead is lost
    */
   work(signal: AbortSignal, lead?: Lead): Promise<void>;
-  /** All watches have their first list. Stays pending when stopped before that. */
-  synced: Promise<unknown>;
-  /** All watches have their first list, and the workers begin. Stays pending when stopped before that. */
+  /**
+   * Every namespace has its first lists, or the API server refused them, and at least one is there. Stays pending when
+   * stopped before that.
+   */
+  synced: Promise<void>;
+  /** `synced`, and the workers begin. Stays pending when stopped before that. */
   ready: Promise<void>;
+  /** As `synced`, now. */
   hasSynced(): boolean;
   /** Accounts by provider and health, for metrics. */
   census(): Iterable<{ provider: string; health: string; count: number }>;
-  /** The watches, for liveness. */
+  /** The watches, for probes and reports. */
   reflectors: readonly Reflector[];
+  /** How long the oldest turn that is under way has lasted, in milliseconds; for liveness. */
+  oldestTurnMs(): number;
   context: Context;
 }
 
 /** The CloudAccount controller: watches accounts, their sources and their copies. */
 export function createAccountsController(options: AccountsOptions): AccountsController {
-  const { namespaces, workers, onError, onFault, onReconciled, ...given } = options;
+  const { namespaces, workers, onError, onFault, onReconciled, onList: tell, ...given } = options;
   const ready = Promise.withResolvers<void>();
   const context: Context = {
     ...given,
@@ -90,60 +98,99 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
 
   /** Only Secrets that an account speaks of are kept: 8 GB of cached Secrets were another operator's undoing (cert-manager#4722). */
   const isReferredTo = (secret: KubeObject): boolean => accountsOf(context, keyOf(secret)).length > 0;
-  const scopes = namespaces ?? [undefined];
-  const accountReflectors = scopes.map(namespace =>
-    createReflector<Account>({
-      client,
+  const scopes = (namespaces ?? [undefined]).map(namespace => {
+    const common = { client, namespace, onFault, onList };
+    const accountReflector = createReflector<Account>({
+      ...common,
       resource: CLOUD_ACCOUNTS,
       store: accounts,
-      namespace,
       transform: account => slimAccount(account),
-      onFault,
-    }),
-  );
-  const secretScopes = context.watchSecrets ? scopes : [];
-  const secretReflectors = secretScopes.flatMap(namespace => [
-    createReflector<KubeObject>({
-      client,
-      resource: SECRETS,
-      store: sources,
-      namespace,
-      metadataOnly: true,
-      fieldSelector: `type!=${VERIFIED_SECRET_TYPE}`,
-      transform: secret => (isReferredTo(secret) ? slimSecret(secret) : undefined),
-      onFault,
-    }),
-    createReflector<KubeObject>({
-      client,
-      resource: SECRETS,
-      store: copies,
-      namespace,
-      metadataOnly: true,
-      fieldSelector: `type=${VERIFIED_SECRET_TYPE}`,
-      transform: slimSecret,
-      onFault,
-    }),
-  ]);
-  const reflectors = [...accountReflectors, ...secretReflectors];
-  const synced = allSynced(reflectors);
+    });
+    if (!context.watchSecrets) return createScope(accountReflector, []);
+    // Which Secrets are kept depends on the accounts, so their list comes first.
+    return createScope(accountReflector, [
+      createReflector<KubeObject>({
+        ...common,
+        resource: SECRETS,
+        store: sources,
+        metadataOnly: true,
+        fieldSelector: `type!=${VERIFIED_SECRET_TYPE}`,
+        transform: secret => (isReferredTo(secret) ? slimSecret(secret) : undefined),
+      }),
+      createReflector<KubeObject>({
+        ...common,
+        resource: SECRETS,
+        store: copies,
+        metadataOnly: true,
+        fieldSelector: `type=${VERIFIED_SECRET_TYPE}`,
+        transform: slimSecret,
+      }),
+    ]);
+  });
+  const reflectors = scopes.flatMap(scope => scope.reflectors);
+  const synced = Promise.withResolvers<void>();
+  const usable = new Set<Scope>();
+  const turns = new Map<string, number>();
+  let isWorking = false;
+
+  function onList(reflector: Reflector, fault: KubeError | undefined): void {
+    tell?.(reflector, fault);
+    if (hasSynced()) synced.resolve();
+    for (const scope of scopes) {
+      const isNew = scope.isUsable() && !usable.has(scope);
+      if (!scope.isUsable()) usable.delete(scope);
+      if (!isNew) continue;
+      usable.add(scope);
+      if (isWorking) begin(scope);
+    }
+  }
+
+  function hasSynced(): boolean {
+    return (
+      scopes.every(scope => scope.isUsable() || scope.isRefused()) && scopes.some(scope => scope.isUsable())
+    );
+  }
+
+  function inScope(account: { metadata: { namespace?: string } }, { namespace }: Scope): boolean {
+    return namespace === undefined || account.metadata.namespace === namespace;
+  }
+
+  /** From here on, not from the start of the process: what a follower saw may be long past. */
+  function begin(scope: Scope): void {
+    const found = accounts.list().filter(account => inScope(account, scope));
+    spreadOverdue(context, found);
+    for (const account of found) context.queue.add(keyOf(account));
+  }
 
   async function watch(signal: AbortSignal): Promise<void> {
-    const watching = accountReflectors.map(reflector => reflector.run(signal));
-    // Which Secrets are kept depends on the accounts, so their list comes first.
-    await Promise.race([allSynced(accountReflectors), whenAborted(signal)]);
-    watching.push(...secretReflectors.map(reflector => reflector.run(signal)));
-    await Promise.all(watching);
+    await Promise.all(scopes.map(scope => scope.run(signal)));
+  }
+
+  async function reconcile(key: string): Promise<ReconcileResult | void> {
+    const { namespace } = parseKey(key);
+    const scope = scopes.find(({ namespace: watched }) => watched === undefined || watched === namespace);
+    // Its objects are not known as they are now. All its accounts come again once they are.
+    if (scope === undefined || !scope.isUsable()) return;
+    turns.set(key, performance.now());
+    try {
+      return await reconcileAccount(context, key);
+    } finally {
+      turns.delete(key);
+    }
   }
 
   async function work(signal: AbortSignal, lead?: Lead): Promise<void> {
-    await Promise.race([synced, whenAborted(signal)]);
-    if (lead !== undefined) await catchUp(context, scopes, signal);
+    await Promise.race([synced.promise, whenAborted(signal)]);
+    // Another process led until a moment ago, and its last writes may still be on their way to our watches, or never
+    // come: what is decided without them would be asked of the provider once more, or taken for lost.
+    if (lead !== undefined) {
+      await Promise.race([Promise.all(scopes.map(scope => scope.catchUp())), whenAborted(signal)]);
+    }
     if (signal.aborted) return;
     mayCheck = () => !signal.aborted && (lead?.holds() ?? true);
-    // From here on, not from the start of the process: what a follower saw may be long past.
-    spreadOverdue(context);
+    isWorking = true;
     subscribe(context);
-    for (const account of accounts.list()) context.queue.add(keyOf(account));
+    for (const scope of scopes) if (scope.isUsable()) begin(scope);
     ready.resolve();
     const over = new AbortController();
     const working = runController(
@@ -151,7 +198,7 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
         name: 'cloudaccount',
         queue: context.queue,
         workers,
-        reconcile: key => reconcileAccount(context, key),
+        reconcile,
         onError,
         ...(onReconciled && { onReconciled }),
       },
@@ -169,39 +216,12 @@ export function createAccountsController(options: AccountsOptions): AccountsCont
     work,
     context,
     reflectors,
-    synced,
+    synced: synced.promise,
     ready: ready.promise,
-    hasSynced: () => reflectors.every(reflector => reflector.hasSynced()),
+    hasSynced,
+    oldestTurnMs: () => performance.now() - Math.min(performance.now(), ...turns.values()),
     census: () => countAccounts(accounts.list()),
   };
-}
-
-function allSynced(reflectors: readonly Reflector[]): Promise<unknown> {
-  return Promise.all(reflectors.map(({ synced }) => synced));
-}
-
-/**
- * Another process led until a moment ago, and its last verdicts may still be on their way to our watches: what is
- * decided without them would be asked of the provider once more.
- */
-async function catchUp(
-  { client, accounts }: Context,
-  scopes: readonly (string | undefined)[],
-  signal: AbortSignal,
-): Promise<void> {
-  for (const namespace of scopes) {
-    for (let failures = 0, isDone = false; !isDone && !signal.aborted; failures++) {
-      if (failures > 0) await pause(jitteredBackoff(failures, CATCH_UP_BACKOFF), signal);
-      try {
-        for await (const { items } of client.listPages<Account>(CLOUD_ACCOUNTS, { namespace, signal })) {
-          for (const account of items) accounts.remember(slimAccount(account));
-        }
-        isDone = true;
-      } catch (error) {
-        if (!isKubeError(error)) throw error;
-      }
-    }
-  }
 }
 
 /** Gives checks under way a moment to end and to be written down. Those that wait in line have asked nobody yet. */
@@ -256,9 +276,9 @@ function forgetSecretsOf(context: Context, account: Account): void {
 }
 
 /** Checks that became overdue while nothing ran are spread, so that a start is no herd. */
-function spreadOverdue(context: Context): void {
-  const { accounts, clock } = context;
-  const scheduled = accounts.list().flatMap(account => {
+function spreadOverdue(context: Context, accounts: readonly Account[]): void {
+  const { clock } = context;
+  const scheduled = accounts.flatMap(account => {
     const nextCheckAt = fromTimestamp(account.status?.nextCheckTime);
     if (nextCheckAt === undefined) return [];
     const { provider } = account.spec;

@@ -1,5 +1,5 @@
 import { createCredentialSource, type KubeConfigSource } from './credentials.ts';
-import { KubeError, errorOfStatus, parseRetryAfter } from './errors.ts';
+import { KubeError, errorOfStatus, isAborted, parseRetryAfter } from './errors.ts';
 import { describe, type HttpRequest, type HttpResponse } from './exchange.ts';
 import { createLineSplitter } from './lines.ts';
 import {
@@ -12,7 +12,7 @@ import {
   type ObjectMeta,
   type Resource,
 } from './resource.ts';
-import { createTransport } from './transport.ts';
+import { type Call, createTransport } from './transport.ts';
 
 export interface KubeClientOptions {
   /**
@@ -35,6 +35,8 @@ export interface KubeClientOptions {
    * what it was about to write.
    */
   mayWrite?: () => boolean;
+  /** After each call, watches excepted: whether anybody answered it. For a liveness probe. */
+  onCall?: (isAnswered: boolean) => void;
   /** Faults while files or plugins of the kubeconfig are read again; calls go on with what there was. */
   onFault?: (error: KubeError) => void;
 }
@@ -188,7 +190,7 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
   ): Promise<T> {
     const headers = ['accept', accept, 'user-agent', userAgent];
     if (body !== undefined) headers.push('content-type', contentType ?? JSON_TYPE);
-    const response = await transport.call({
+    const response = await answerTo({
       method,
       path,
       headers,
@@ -199,6 +201,17 @@ export function createKubeClient(kubeConfig: KubeConfigSource, options: KubeClie
     });
     if (response.status < 200 || response.status > 299) throw errorOfResponse(method, path, response);
     return parseJson(response.body, method, path) as T;
+  }
+
+  async function answerTo(call: Call): Promise<HttpResponse> {
+    try {
+      const response = await transport.call(call);
+      options.onCall?.(true);
+      return response;
+    } catch (error) {
+      if (!isAborted(error)) options.onCall?.(false);
+      throw error;
+    }
   }
 
   /** As `send`, for one object: an answer that is not this object is somebody else's, such as a captive portal's. */

@@ -84,6 +84,11 @@ export function isForbidden(error: unknown): boolean {
   return isKubeError(error) && error.code === 'KUBE_HTTP' && error.status === 403;
 }
 
+/** To a list: these objects are not for us, until somebody changes that. A 401 may be over with the next token. */
+export function isRefusal(error: unknown): boolean {
+  return isForbidden(error) || isNotFound(error);
+}
+
 /** The resourceVersion or continue token is too old: list again. */
 export function isExpired(error: unknown): boolean {
   return says(error, 410, 'Expired', 'Gone');

@@ -10,7 +10,8 @@ export interface Regarding {
   /** Absent for a cluster-scoped object; its events go to `default`, as kubectl expects. */
   namespace?: string | undefined;
   name: string;
-  uid: string;
+  /** Where it is known; `kubectl events --for` goes by kind and name, `kubectl describe` by this. */
+  uid?: string | undefined;
   resourceVersion?: string | undefined;
 }
 
@@ -104,7 +105,13 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
 
   function record(regarding: Regarding, event: EventNote): void {
     if (stopped.signal.aborted) return;
-    const identity = JSON.stringify([regarding.uid, event.type, event.reason, event.action, event.note]);
+    const identity = JSON.stringify([
+      regarding.uid ?? regarding,
+      event.type,
+      event.reason,
+      event.action,
+      event.note,
+    ]);
     const at = now();
     const previous = known.get(identity);
     if (previous !== undefined && at - previous.lastAt <= windowMs) {

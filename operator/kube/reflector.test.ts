@@ -455,3 +455,73 @@ describe('stopping', () => {
     expect(reflector.hasSynced()).toBe(false);
   });
 });
+
+describe('catching up', () => {
+  test('lists at once although the watch is silent, and finds what is gone, too', async () => {
+    server.script(
+      lists(10, widget('gone', 1), widget('changed', 2)),
+      watches(),
+      lists(20, widget('changed', 19, 7)),
+      watches(eventLine('ADDED', widget('later', 21))),
+    );
+    const reflector = start();
+    await until(() => watchedFrom().length === 1);
+    await reflector.catchUp();
+    expect(names()).toEqual(['changed']);
+    expect(store.get('ns/changed')?.spec?.size).toBe(7);
+    await until(() => store.get('ns/later') !== undefined);
+    expect(watchedFrom()).toEqual(['10', '20']);
+    expect(faults).toEqual([]);
+  });
+
+  test('a list that began before does not count', async () => {
+    const begun = Promise.withResolvers<void>();
+    server.script(() => begun.resolve(), lists(20, widget('new', 20)), watches());
+    const reflector = start();
+    await begun.promise;
+    await reflector.catchUp();
+    expect(names()).toEqual(['new']);
+  });
+
+  test('goes on through faults, without waiting for what the API server refuses', async () => {
+    server.script(
+      lists(10, widget('a', 1)),
+      watches(),
+      refuses(500, 'InternalError'),
+      lists(20, widget('b', 20)),
+    );
+    server.fallback(refuses(403, 'Forbidden'));
+    const reflector = start();
+    await until(() => watchedFrom().length === 1);
+    await reflector.catchUp();
+    expect(names()).toEqual(['b']);
+    expect(reflector.listFault()).toBeUndefined();
+    await reflector.catchUp();
+    expect(reflector.listFault()).toMatchObject({ status: 403 });
+    // What was known stays known.
+    expect(names()).toEqual(['b']);
+  });
+
+  test('a gateway that answers 403 in the place of the API server is waited for', async () => {
+    server.script(
+      lists(10),
+      watches(),
+      (_request, response) => answer(response, 403, '<html>'),
+      lists(20, widget('b', 20)),
+      watches(),
+    );
+    const reflector = start();
+    await until(() => watchedFrom().length === 1);
+    await reflector.catchUp();
+    expect(names()).toEqual(['b']);
+  });
+});
+
+test('each list is told with what it failed with', async () => {
+  const told: (number | undefined)[] = [];
+  server.script(refuses(403, 'Forbidden'), refuses(404, 'NotFound'), lists(10), watches());
+  const reflector = start({ onList: (_reflector, fault) => told.push(fault?.status) });
+  await reflector.synced;
+  await until(() => told.length === 3);
+  expect(told).toEqual([403, 404, undefined]);
+});

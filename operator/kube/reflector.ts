@@ -1,6 +1,6 @@
 import { jitteredBackoff, pause } from './backoff.ts';
 import type { KubeClient, WatchEvent } from './client.ts';
-import { KubeError, isAborted, isExpired, isKubeError } from './errors.ts';
+import { KubeError, isAborted, isExpired, isKubeError, isRefusal } from './errors.ts';
 import { keyOf, type KubeObject, type Resource } from './resource.ts';
 import type { WritableStore } from './store.ts';
 
@@ -29,16 +29,27 @@ export interface ReflectorOptions<T extends KubeObject> {
   backoff?: { baseMs: number; maxMs: number };
   /** Every fault that was survived, for the log and a counter. */
   onFault?: (error: KubeError) => void;
+  /** After every list: what it failed with, or nothing where it is in the store. */
+  onList?: (reflector: Reflector, fault: KubeError | undefined) => void;
   random?: () => number;
 }
 
 export interface Reflector {
+  readonly resource: Resource;
+  readonly namespace: string | undefined;
   /** Keeps the store as the API server has it until the signal aborts. Never rejects. */
   run(signal: AbortSignal): Promise<void>;
   /** The first list is in the store. Stays pending when `run` ends before that. */
   synced: Promise<void>;
   hasSynced(): boolean;
-  /** When the API server was last heard of, by `performance.now()`; for a liveness probe. */
+  /** What the last list failed with; undefined since one was there. */
+  listFault(): KubeError | undefined;
+  /**
+   * Lists once more at once and resolves when that is in the store, or the API server refused it: what the watch has not
+   * brought yet, or never will (half-open), is there then. Stays pending when `run` ends before that.
+   */
+  catchUp(): Promise<void>;
+  /** When the API server, or who stands for it, last answered, by `performance.now()`; now, unless `run` is under way. */
   lastActivity(): number;
 }
 
@@ -55,9 +66,15 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   const transform = options.transform ?? ((object: T) => object);
   const synced = Promise.withResolvers<void>();
   let isSynced = false;
+  let isRunning = false;
   let lastActivity = performance.now();
   /** From where to watch on; undefined: list first. */
   let resourceVersion: string | undefined;
+  let listFault: KubeError | undefined;
+  /** Who waits for a list that begins after they asked. */
+  let waiting: PromiseWithResolvers<void>[] = [];
+  /** Ends the list, the watch or the pause that is under way. */
+  let anew = new AbortController();
 
   async function list(signal: AbortSignal): Promise<void> {
     store.beginReplace(namespace);
@@ -75,6 +92,35 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     resourceVersion = pages.resourceVersion;
     isSynced = true;
     synced.resolve();
+  }
+
+  async function listAndTell(signal: AbortSignal): Promise<void> {
+    const asked = waiting;
+    waiting = [];
+    try {
+      await list(signal);
+      listFault = undefined;
+    } catch (error) {
+      if (signal.aborted) {
+        waiting = [...asked, ...waiting];
+        throw error;
+      }
+      listFault = asKubeError(error);
+      if (!isRefusal(error)) waiting = [...asked, ...waiting];
+      else for (const { resolve } of asked) resolve();
+      options.onList?.(self, listFault);
+      throw error;
+    }
+    for (const { resolve } of asked) resolve();
+    options.onList?.(self, undefined);
+  }
+
+  function catchUp(): Promise<void> {
+    const done = Promise.withResolvers<void>();
+    waiting.push(done);
+    resourceVersion = undefined;
+    anew.abort();
+    return done.promise;
   }
 
   async function listOnce(signal: AbortSignal, limit: number | undefined) {
@@ -122,35 +168,65 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   }
 
   async function run(signal: AbortSignal): Promise<void> {
+    isRunning = true;
+    touch();
+    try {
+      await loop(signal);
+    } finally {
+      isRunning = false;
+    }
+  }
+
+  async function loop(signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
+      anew = new AbortController();
+      const either = AbortSignal.any([signal, anew.signal]);
       let startedAt = performance.now();
       let failure: unknown;
       try {
-        if (resourceVersion === undefined) await list(signal);
+        if (resourceVersion === undefined) await listAndTell(either);
         startedAt = performance.now();
-        if (resourceVersion !== undefined) await watch(resourceVersion, signal);
+        if (resourceVersion !== undefined) await watch(resourceVersion, either);
       } catch (error) {
         failure = error;
       }
-      if (signal.aborted || isAborted(failure)) return;
+      if (signal.aborted) return;
+      if (anew.signal.aborted) {
+        resourceVersion = undefined;
+        failures = 0;
+        continue;
+      }
+      if (isAborted(failure)) return;
       const lived = performance.now() - startedAt;
       if (failure === undefined && lived > 1000) {
         failures = 0;
         continue;
       }
       if (failure !== undefined) {
+        // Whoever answered, the loop is not stuck and the way is not dead.
+        if (isKubeError(failure) && failure.status !== undefined) touch();
         options.onFault?.(asKubeError(failure));
         if (needsList(failure, failures)) resourceVersion = undefined;
       }
       // A watch that ends at once without an error would otherwise be a busy loop.
       failures = lived > HEALTHY_MS && resourceVersion !== undefined ? 1 : failures + 1;
       const asked = isKubeError(failure) ? failure.retryAfterMs : undefined;
-      await pause(Math.max(jitteredBackoff(failures, backoff), asked ?? 0), signal);
+      await pause(Math.max(jitteredBackoff(failures, backoff), asked ?? 0), either);
     }
   }
 
-  return { run, synced: synced.promise, hasSynced: () => isSynced, lastActivity: () => lastActivity };
+  const self: Reflector = {
+    resource,
+    namespace,
+    run,
+    synced: synced.promise,
+    hasSynced: () => isSynced,
+    listFault: () => listFault,
+    catchUp,
+    lastActivity: () => (isRunning ? lastActivity : performance.now()),
+  };
+  return self;
 }
 
 /**

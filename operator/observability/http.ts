@@ -15,8 +15,32 @@ export interface Endpoint {
   close(): Promise<void>;
 }
 
-/** Serves a few pages for probes and scrapers. Port 0 takes a free one. */
-export async function serve(address: { host?: string; port: number }, routes: Routes): Promise<Endpoint> {
+/** An address that cannot be listened on; the message says which and why. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+  readonly code: string | undefined;
+
+  constructor(message: string, code: string | undefined) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use by another process',
+  EACCES: 'this user may not use the port',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+};
+
+/**
+ * Serves a few pages for probes and scrapers. Port 0 takes a free one. Rejects with a {@link ListenError}.
+ * @param what is served, for the error
+ */
+export async function serve(
+  what: string,
+  address: { host?: string; port: number },
+  routes: Routes,
+): Promise<Endpoint> {
   const server = createServer((request, response) => {
     const route = routes[(request.url ?? '').split('?')[0] ?? ''];
     void Promise.resolve()
@@ -26,7 +50,13 @@ export async function serve(address: { host?: string; port: number }, routes: Ro
         response.writeHead(status, { 'content-type': contentType }).end(body);
       });
   });
-  await listen(server, address);
+  try {
+    await listen(server, address);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const where = `port ${address.port} of ${address.host ?? 'all addresses'}`;
+    throw new ListenError(`${what} cannot be served on ${where}: ${WHY[code ?? ''] ?? String(code)}`, code);
+  }
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>

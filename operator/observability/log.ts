@@ -18,7 +18,7 @@ export function createLog(level: string): Log {
 }
 
 /** Errors of ours whose texts were made to be shown. */
-const SHOWN = ['KubeError', 'InvariantError'];
+const SHOWN = ['KubeError', 'InvariantError', 'ListenError'];
 
 /** What may be said of an error: its text only where that was made to be shown, else its name and code. */
 export function errorFacts(error: unknown): object {

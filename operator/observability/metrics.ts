@@ -16,6 +16,8 @@ export interface Census {
   /** Accounts by provider and health. */
   accounts(): Iterable<{ provider: string; health: string; count: number }>;
   queueLength(): number;
+  /** What cannot be listed. Namespaces come from a flag, so there are few. */
+  unavailable(): Iterable<{ resource: string; namespace: string }>;
   /** With leader election: the name of the lease, and whether this process holds it now. */
   leads?: { lease: string; now(): boolean };
 }
@@ -64,6 +66,16 @@ export function createMetrics(census: Census): Metrics {
     registers,
     collect() {
       this.set(census.queueLength());
+    },
+  });
+  new Gauge({
+    name: 'cloudaccount_watch_unavailable',
+    help: 'Kinds that cannot be listed in a namespace, which stands still until they can: 1 for each.',
+    labelNames: ['resource', 'namespace'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { resource, namespace } of census.unavailable()) this.set({ resource, namespace }, 1);
     },
   });
   const { leads } = census;

@@ -112,6 +112,7 @@ describe('docs/operations.md', () => {
     const known = createMetrics({
       accounts: () => [],
       queueLength: () => 0,
+      unavailable: () => [],
       leads: { lease: 'a', now: () => true },
     });
     const metrics = [...(await known.render()).matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(
