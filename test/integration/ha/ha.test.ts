@@ -161,6 +161,32 @@ describe('of three replicas', () => {
   );
 
   test(
+    'a verified copy that the watches of the next one never brought is not taken for lost',
+    async () => {
+      for (const { proxy } of others()) {
+        proxy.addRule({ isWatch: true, path: /\/secrets\?/, action: { kind: 'stall', when: 'before' } });
+        proxy.breakConnections('reset');
+      }
+      await addAccount('unseen-copy');
+      await untilConnected('unseen-copy');
+      const since = new Date();
+      leader.send('SIGTERM');
+      const next = await replicas.leader(leader);
+      // An answered request shows that the next one has looked at everything.
+      await recheck('one', 'after-the-unseen-copy');
+      for (const { proxy } of replicas.running()) {
+        proxy.clearRules();
+        proxy.breakConnections('reset');
+      }
+      expect(checks('unseen-copy')).toBe(1);
+      expect(next.calls).toHaveLength(1);
+      const paths = (await replicas.writes(since)).map(({ what }) => what);
+      expect(paths.filter(path => path.includes('unseen-copy'))).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     'a rolling upgrade loses no check and makes none twice',
     async () => {
       // Slow enough that some checks are under way whenever a leader stops.
