@@ -26,11 +26,15 @@ export interface UserEntry {
   username?: string | null | undefined;
   password?: string | null | undefined;
   impersonateUser?: string | null | undefined;
+  /** These three client-node does not know. */
+  impersonateGroups?: readonly string[];
+  impersonateUid?: string | undefined;
+  impersonateExtra?: Readonly<Record<string, readonly string[]>>;
   authProvider?: unknown;
   exec?: unknown;
 }
 
-/** What is used of client-node's `KubeConfig`; `loadKubeConfig` gives the same without its 8 MB. */
+/** What is used of client-node's `KubeConfig`; `loadKubeConfig` gives the same. */
 export interface KubeConfigSource {
   getCurrentCluster(): ClusterEntry | null;
   getCurrentUser(): UserEntry | null;
@@ -166,6 +170,18 @@ function headersOf(user: UserEntry | null, identity: UserCredentials): string[] 
   if (user?.impersonateUser && !headers.includes('impersonate-user')) {
     headers.push('impersonate-user', user.impersonateUser);
   }
+  const further = [
+    ...(user?.impersonateGroups ?? []).map(group => ['impersonate-group', group] as const),
+    ...(user?.impersonateUid ? [['impersonate-uid', user.impersonateUid] as const] : []),
+    ...Object.entries(user?.impersonateExtra ?? {}).flatMap(([key, values]) =>
+      values.map(value => [`impersonate-extra-${encodeURIComponent(key.toLowerCase())}`, value] as const),
+    ),
+  ];
+  if (further.length > 0 && !headers.includes('impersonate-user')) {
+    // As client-go: without it the request would be made with all the rights of who asks.
+    throw new KubeError('KUBE_CREDENTIALS', 'the kubeconfig names groups to impersonate, but no user (as)');
+  }
+  for (const [name, value] of further) headers.push(name, value);
   return headers;
 }
 
@@ -186,8 +202,9 @@ async function fileOrData(
   data: string | null | undefined,
   what: string,
 ): Promise<Buffer | undefined> {
-  if (file) return readNamedFile(file, what);
-  return data ? Buffer.from(data, 'base64') : undefined;
+  // As kubectl; client-node takes the file.
+  if (data) return Buffer.from(data, 'base64');
+  return file ? readNamedFile(file, what) : undefined;
 }
 
 async function readNamedFile(file: string, what: string): Promise<Buffer> {

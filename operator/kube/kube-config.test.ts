@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { KubeConfig } from '@kubernetes/client-node';
+import { createCredentialSource } from './credentials.ts';
 import { loadKubeConfig } from './kube-config.ts';
 
 jest.setTimeout(30_000);
@@ -57,10 +59,10 @@ describe('where it is looked for', () => {
     const serverOf = async (options: Parameters<typeof loadKubeConfig>[0]): Promise<string | undefined> =>
       (await loadKubeConfig({ serviceAccountDir: pod, ...options })).getCurrentCluster()?.server;
 
-    expect(await serverOf({ path, env })).toBe('https://flag.example:6443/');
-    expect(await serverOf({ env })).toBe('https://variable.example:6443/');
+    expect(await serverOf({ path, env })).toBe('https://flag.example:6443');
+    expect(await serverOf({ env })).toBe('https://variable.example:6443');
     expect(await serverOf({ env: { ...env, KUBECONFIG: '' } })).toBe('https://[fd00::1]:443');
-    expect(await serverOf({ env: { HOME: dir } })).toBe('https://home.example:6443/');
+    expect(await serverOf({ env: { HOME: dir } })).toBe('https://home.example:6443');
   });
 
   test('a pod knows its namespace, its token file and its certificate authority', async () => {
@@ -143,5 +145,153 @@ describe('what it says', () => {
   test('a server that is no address is told', async () => {
     const path = await write('config', { cluster: { server: 'localhost' } });
     await expect(loadKubeConfig({ path })).rejects.toThrow('no valid server');
+  });
+});
+
+/** Each also shows what client-node makes of it: when that is mended there, ours can go. */
+describe('what kubectl does and client-node alone does not', () => {
+  async function ours(path: string) {
+    return createCredentialSource(await loadKubeConfig({ path })).read('due');
+  }
+
+  function alone(path: string): KubeConfig {
+    const kubeConfig = new KubeConfig();
+    kubeConfig.loadFromFile(path);
+    return kubeConfig;
+  }
+
+  /** What client-node reads from $KUBECONFIG. */
+  function aloneFromVariable(value: string): KubeConfig {
+    const before = process.env['KUBECONFIG'];
+    process.env['KUBECONFIG'] = value;
+    try {
+      const kubeConfig = new KubeConfig();
+      kubeConfig.loadFromDefault();
+      return kubeConfig;
+    } finally {
+      if (before === undefined) delete process.env['KUBECONFIG'];
+      else process.env['KUBECONFIG'] = before;
+    }
+  }
+
+  async function headersOf(kubeConfig: KubeConfig): Promise<string> {
+    const target: { headers: Record<string, string> } = { headers: {} };
+    await kubeConfig.applyToHTTPSOptions(target);
+    return JSON.stringify(target.headers).toLowerCase();
+  }
+
+  test('a file of the list that is missing is passed over', async () => {
+    const list = `${join(dir, 'missing')}:${await write('there', { context: 'a' })}`;
+    const config = await loadKubeConfig({ env: { KUBECONFIG: list } });
+    expect(config.getCurrentCluster()?.server).toBe('https://a.example:6443');
+    expect(() => aloneFromVariable(list)).toThrow('ENOENT');
+  });
+
+  test('a file that was named by the flag must be there', async () => {
+    await expect(loadKubeConfig({ path: join(dir, 'missing') })).rejects.toThrow('ENOENT');
+  });
+
+  test('where two files name the same entry, the first counts', async () => {
+    const first = await write('first', { context: 'a', user: { token: 'one' } });
+    const second = await write('second', { context: 'a', user: { token: 'two' } });
+    const config = await loadKubeConfig({ env: { KUBECONFIG: `${first}:${second}` } });
+    expect(config.getCurrentUser()?.token).toBe('one');
+    expect(() => aloneFromVariable(`${first}:${second}`)).toThrow('Duplicate');
+  });
+
+  test('the first current-context counts', async () => {
+    const first = await write('first', { context: 'a' });
+    const second = await write('second', { context: 'b' });
+    const config = await loadKubeConfig({ env: { KUBECONFIG: `${first}:${second}` } });
+    expect(config.getCurrentCluster()?.name).toBe('c-a');
+    expect(aloneFromVariable(`${first}:${second}`).getCurrentContext()).toBe('b');
+  });
+
+  test('data in the file beats a file that it names', async () => {
+    for (const name of ['ca', 'crt', 'key']) await writeFile(join(dir, name), `${name} of a file`);
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const path = await write('config', {
+      cluster: { 'certificate-authority': 'ca', 'certificate-authority-data': base64('CA') },
+      user: {
+        'client-certificate': 'crt',
+        'client-certificate-data': base64('CRT'),
+        'client-key': 'key',
+        'client-key-data': base64('KEY'),
+      },
+    });
+    const { tls } = await ours(path);
+    expect([tls.ca, tls.cert, tls.key].map(String)).toEqual(['CA', 'CRT', 'KEY']);
+    const target: { headers: Record<string, string>; ca?: unknown } = { headers: {} };
+    await alone(path).applyToHTTPSOptions(target);
+    expect(String(target.ca)).toBe('ca of a file');
+  });
+
+  test('a whole impersonation: user, groups, uid and extra', async () => {
+    const path = await write('config', {
+      user: {
+        as: 'jane',
+        'as-groups': ['dev', 'ops'],
+        'as-uid': '42',
+        'as-user-extra': { 'example.com/Scopes': ['view', 'edit'] },
+      },
+    });
+    const { headers } = await ours(path);
+    expect(headers).toEqual([
+      ...['impersonate-user', 'jane', 'impersonate-group', 'dev', 'impersonate-group', 'ops'],
+      ...['impersonate-uid', '42'],
+      ...[
+        'impersonate-extra-example.com%2fscopes',
+        'view',
+        'impersonate-extra-example.com%2fscopes',
+        'edit',
+      ].map(text => text.replace('%2f', '%2F')),
+    ]);
+    expect(await headersOf(alone(path))).not.toContain('group');
+  });
+
+  test('groups without a user are refused, not left out', async () => {
+    const path = await write('config', { user: { token: 't', 'as-groups': ['dev'] } });
+    await expect(ours(path)).rejects.toThrow('no user (as)');
+    expect(await headersOf(alone(path))).toContain('bearer t');
+  });
+
+  test('tokenFile, also beside the file, and read again when it changes', async () => {
+    const path = await write('config', { user: { tokenFile: 'token' } });
+    await writeFile(join(dir, 'token'), 'one\n');
+    const source = createCredentialSource(await loadKubeConfig({ path }));
+    expect((await source.read('due')).headers).toEqual(['authorization', 'Bearer one']);
+    await writeFile(join(dir, 'token'), 'two\n');
+    expect((await source.read('due')).headers).toEqual(['authorization', 'Bearer two']);
+    expect(await headersOf(alone(path))).toBe('{}');
+  });
+
+  test('a plugin command with a separator is found beside the file', async () => {
+    const path = await write('config', { user: { exec: { command: './plugin' } } });
+    const config = await loadKubeConfig({ path });
+    expect(config.getCurrentUser()?.exec).toMatchObject({ command: join(dir, 'plugin') });
+    expect(alone(path).getCurrentUser()?.exec).toMatchObject({ command: './plugin' });
+  });
+
+  test('an entry that is not whole harms nobody who does not use it', async () => {
+    const path = await write('config', { user: { token: 't' } });
+    const document = JSON.parse(await readFile(path, 'utf8')) as { clusters: unknown[] };
+    document.clusters.push({ name: 'half' });
+    await writeFile(path, JSON.stringify(document));
+    expect((await loadKubeConfig({ path })).getCurrentUser()?.token).toBe('t');
+    expect(() => alone(path)).toThrow('missing');
+  });
+
+  test('what client-node reads well comes through: proxy, TLS name, insecure', async () => {
+    const path = await write('config', {
+      cluster: {
+        'proxy-url': 'http://proxy.example:3128',
+        'tls-server-name': 'api.example',
+        'insecure-skip-tls-verify': true,
+      },
+    });
+    expect(await ours(path)).toMatchObject({
+      proxyUrl: 'http://proxy.example:3128',
+      tls: { servername: 'api.example', rejectUnauthorized: false },
+    });
   });
 });
