@@ -114,7 +114,12 @@ function settleResult(facts: Facts, draft: Draft, candidate: Candidate): Step | 
     return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: ['result'] });
   }
   if (inHand === undefined) return undefined;
-  const proof = foldCandidate(facts, draft, inHand, isAsked(candidate, inHand) && !isStale(facts, inHand));
+  const proof = foldCandidate(
+    facts,
+    draft,
+    inHand,
+    isAsked(candidate, inHand) && facts.now < staleAt(facts, inHand),
+  );
   if (proof !== undefined) return mustWait(facts) ? undefined : { do: 'publish', proof };
   return finish(facts, draft, { blocker: blockerOf(facts, draft, candidate), settled: ['inHand'] });
 }
@@ -124,8 +129,8 @@ function isAsked(candidate: Candidate, { question }: Result): boolean {
 }
 
 /** An acceptance that could not be published for so long would be checked again by now if it had been. */
-function isStale({ now, wanted }: Facts, { at }: Result): boolean {
-  return now >= at + wanted.intervalMs;
+function staleAt({ wanted }: Facts, { at }: Result): number {
+  return at + wanted.intervalMs;
 }
 
 /**
@@ -392,6 +397,7 @@ function finish(
     graceEnds,
     windowStart === undefined ? undefined : windowStart + DAY,
     streakEndsAt(status),
+    memory.inHand && staleAt(facts, memory.inHand),
     expiryWarningAt(expiryOf(status), now),
     nameTaken ? conflictStuckAt(memory, now) : undefined,
   ].filter((time): time is number => time !== undefined && time > now && time !== Infinity);

@@ -166,10 +166,16 @@ export function markHandled(draft: Draft, recheck: string | undefined): void {
   if (recheck !== undefined) draft.status.lastHandledRecheck = recheck;
 }
 
+/** A check answers the request that it began with, unless a later one was answered meanwhile. */
+function markAnswered(facts: Facts, draft: Draft, result: Result): void {
+  if (facts.recheck === undefined || draft.status.lastHandledRecheck !== facts.recheck)
+    markHandled(draft, result.recheck);
+}
+
 /** Takes the verdict on what is in force into the draft. `current`: the bytes are still the same. */
 export function foldInForce(facts: Facts, draft: Draft, result: Result, current: boolean): void {
   const { outcome, at } = result;
-  markHandled(draft, result.recheck);
+  markAnswered(facts, draft, result);
   countIfRefused(draft, outcome, at);
   const { credential } = draft.status;
   if (!current || credential === undefined) return;
@@ -239,7 +245,7 @@ export function foldCandidate(
   const { outcome, at } = result;
   const { status } = draft;
   countIfRefused(draft, outcome, at);
-  if (outcome.kind === 'accepted' || !draft.inForce) markHandled(draft, result.recheck);
+  if (outcome.kind === 'accepted' || !draft.inForce) markAnswered(facts, draft, result);
   const { candidate } = status;
   if (!current || candidate === undefined) return undefined;
   if (outcome.kind === 'accepted') {

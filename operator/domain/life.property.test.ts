@@ -92,6 +92,7 @@ const secretFaults = oneOf(
   happening('the Secret is spoilt', world => world.spoilSecret('the key "token" is missing or empty.')),
 );
 
+const quotaExceeded = happening('quota is exceeded', world => world.quota(true));
 const copyFaults = oneOf(
   happening('the copy is edited', world => world.editCopy({ bytes: 'evil' })),
   happening('the copy is emptied', world => world.editCopy({ bytes: undefined })),
@@ -101,7 +102,7 @@ const copyFaults = oneOf(
   happening('the copy is deleted', world => world.deleteCopy()),
   happening('a foreign Secret takes the name', world => world.takeName(true)),
   happening('the name is free', world => world.takeName(false)),
-  happening('quota is exceeded', world => world.quota(true)),
+  quotaExceeded,
   happening('quota is free', world => world.quota(false)),
 );
 
@@ -251,7 +252,21 @@ describe('whatever happens', () => {
       'readonly-a',
       0,
     ];
-    holds(anything, law, { examples: [streakVoidWhileSuspended] });
+    const acceptanceInHandForADay: Life = [
+      [
+        answering({ kind: 'rejected', detail: 'Unable to authenticate you' }),
+        passing(SECOND),
+        quotaExceeded,
+        request,
+        healthy,
+        passing(4_751_583),
+        request,
+        passing(81_648_617),
+      ],
+      'good-a',
+      0,
+    ];
+    holds(anything, law, { examples: [streakVoidWhileSuspended, acceptanceInHandForADay] });
   });
 
   test('a restart of an account that is well and has nothing due makes no call and no write', () => {

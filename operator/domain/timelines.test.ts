@@ -746,6 +746,25 @@ describe('the schedule', () => {
     expect(conditionOf(world, 'Connected')?.reason).toBe('Verified');
   });
 
+  test('an acceptance that waits for quota for a day is asked again, and no answered request is asked for again', () => {
+    const world = createWorld({ secret: 'good-a' });
+    world.provider(() => REJECTED);
+    world.advance(SECOND);
+    world.quota(true);
+    world.provider(plainProvider);
+    world.request('first');
+    world.advance(SECOND);
+    world.request('second');
+    expect(world.status().lastHandledRecheck).toBe('second');
+    const { writes, calls } = world.history;
+    const before = writes.length;
+
+    world.advance(DAY + HOUR);
+
+    expect(calls).toHaveLength(3);
+    for (const { status } of writes.slice(before)) expect(status.lastHandledRecheck).toBe('second');
+  });
+
   test('suspend + recheck: no call and the request waits until it is over', () => {
     const world = connected();
     world.change({ suspend: true });

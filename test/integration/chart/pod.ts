@@ -11,6 +11,9 @@ import type { ReleaseName } from './release.ts';
 const WITH_PARENT = fileURLToPath(new URL('../../../scripts/die-with-parent.mjs', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('../../../operator/main.ts', import.meta.url));
 
+/** What the image runs, but for the options of Node.js. */
+const OF_IMAGE = 'node /app/dist/operator.mjs';
+
 interface EnvEntry {
   name: string;
   value?: string;
@@ -50,9 +53,10 @@ export async function startPod(controlPlane: ControlPlane, release: ReleaseName)
   const deployment = await findDeployment(controlPlane, release);
   const { serviceAccountName, containers } = deployment.spec.template.spec;
   const [container] = containers;
-  // A command would take the place of the image's entry point, and of the options that it gives to Node.js.
-  if (container === undefined || container.command !== undefined)
-    throw new Error(`a container without a command was expected: ${JSON.stringify(container)}`);
+  // None, so that the image's entry point counts; that of 0.1.0 had this one.
+  const command = container?.command?.join(' ') ?? OF_IMAGE;
+  if (container === undefined || command !== OF_IMAGE)
+    throw new Error(`unexpected command: ${JSON.stringify(container?.command)}`);
   const [metricsPort = 0, healthPort = 0] = await freePorts(2);
   const args = container.args.map(arg =>
     arg
