@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import {
   BINARIES,
   RELEASES,
+  SETUP_TIME,
   binariesFolder,
   cacheRoot,
   isInstalled,
@@ -41,7 +42,7 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
 if (entry.controlPlane && missingBinaries().length > 0) {
   const problem = goProblem(spawnSync('go', ['env', 'GOVERSION'], { encoding: 'utf8', env }));
   if (problem) fail(problem);
-  say('first run: builds Kubernetes and etcd with Go, about 8 minutes on two cores, once');
+  say(`first run: sets up Kubernetes and etcd, once: ${SETUP_TIME}`);
 }
 await installPackages();
 handOver();

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findBinaries } from '../test/control-plane/binaries.ts';
 import { RELEASES } from '../test/control-plane/cache.mjs';
 import { findRelease } from '../test/control-plane/versions.ts';
+import { findOrBuildHelm } from './generate/helm.ts';
 
 /**
  * `npm test [-- STEP…]`: every check in order, or just those that are named. All steps run whatever fails; the last
@@ -20,6 +22,8 @@ interface Step {
   jest?: boolean;
   /** Runs only with `--full` or when named. */
   full?: boolean;
+  /** What it needs and a machine may lack, of Kubernetes and Helm; set up before it begins, with lines on the way. */
+  needs?: { kubernetes?: readonly string[]; helm?: boolean };
   /** Where it cannot run it says so in a line, ends well and counts nothing; with CI=true it fails instead. */
   mayBeLeftOut?: boolean;
 }
@@ -30,6 +34,13 @@ const bin = (name: string) => join('node_modules', name);
 const [newest, ...older] = RELEASES;
 
 const isFull = process.argv.includes('--full');
+
+/** A red run of `npm test` is to be about the change that is tried; new ones are tried in the full run, and more. */
+const properties: Record<string, string> = isFull
+  ? { PROPERTY_SEED: process.env['PROPERTY_SEED'] ?? String(randomInt(2 ** 31)), PROPERTY_FACTOR: '10' }
+  : {};
+
+const KUBERNETES = [newest.name];
 
 const STEPS: readonly Step[] = [
   { name: 'format', command: [bin('prettier/bin/prettier.cjs'), '--check', '--log-level', 'warn', '.'] },
@@ -44,32 +55,60 @@ const STEPS: readonly Step[] = [
       ...['operator', 'cli', 'test', 'scripts'].filter(folder => existsSync(join(root, folder))),
     ],
   },
-  { name: 'generated', command: ['scripts/generate.ts', '--check'] },
+  {
+    name: 'generated',
+    command: ['scripts/generate.ts', '--check'],
+    // Elsewhere it does without, by the hash of the sources.
+    ...(process.env['CI'] && { needs: { helm: true } }),
+  },
   { name: 'build', command: ['scripts/build.ts'] },
   { name: 'bundle', command: ['scripts/check-bundle.ts'] },
   { name: 'unit', command: [...jest('unit', 60_000), '--coverage'], jest: true },
-  { name: 'integration', command: jest('integration', 120_000), jest: true, env: kubernetes(newest.name) },
+  {
+    name: 'integration',
+    command: jest('integration', 120_000),
+    jest: true,
+    env: kubernetes(newest.name),
+    // The full run also starts the oldest version beside the newest.
+    needs: { kubernetes: isFull ? RELEASES.map(({ name }) => name) : KUBERNETES, helm: true },
+  },
   {
     name: 'e2e',
     // It has a cluster to end when this process is killed.
     command: ['--import', './scripts/die-with-parent.mjs', 'test/e2e/main.ts'],
     jest: true,
     full: true,
+    needs: { kubernetes: KUBERNETES },
     mayBeLeftOut: true,
   },
   // The same deeds each time; a longer run with others each time is part of `--full`.
-  { name: 'chaos', command: ['test/chaos/main.ts', '--seed', '1', '--minutes', '0.25'] },
+  {
+    name: 'chaos',
+    command: ['test/chaos/main.ts', '--seed', '1', '--minutes', '0.25'],
+    needs: { kubernetes: KUBERNETES },
+  },
   // A seed of its own, so that a failure is one of the change that is tried; new ones are for `npm run chaos`.
-  { name: 'chaos-long', command: ['test/chaos/main.ts', '--seed', '2', '--minutes', '3'], full: true },
+  {
+    name: 'chaos-long',
+    command: ['test/chaos/main.ts', '--seed', '2', '--minutes', '3'],
+    full: true,
+    needs: { kubernetes: KUBERNETES },
+  },
   ...older.map(({ name }) => ({
     name: `integration-${name}`,
     command: jest('integration', 120_000),
     jest: true,
     full: true,
     // What is tried more often in the full run is the operator's own; once is enough for that.
-    env: { ...kubernetes(name), CAO_FULL: '0' },
+    env: { ...kubernetes(name), CAO_FULL: '0', PROPERTY_FACTOR: '1' },
+    // Some of its tests start the newest version for themselves.
+    needs: { kubernetes: [name, newest.name], helm: true },
   })),
-  { name: 'bench', command: ['test/bench/main.ts', '--accounts', '20', '--smoke'] },
+  {
+    name: 'bench',
+    command: ['test/bench/main.ts', '--accounts', '20', '--smoke'],
+    needs: { kubernetes: KUBERNETES },
+  },
 ];
 
 /** Time limits are for a slow machine; a test that waits for a condition ends as soon as it holds. */
@@ -128,7 +167,7 @@ function runNode(step: Step, args: readonly string[], show: boolean) {
   const child = spawn(process.execPath, args, {
     cwd: root,
     // Some tests try more where time is given: such as a crash at every request, and not only where it costs most.
-    env: { ...process.env, ...(isFull && { CAO_FULL: '1' }), ...step.env },
+    env: { ...process.env, ...(isFull && { CAO_FULL: '1' }), ...properties, ...step.env },
     // jest reports on standard error; with its own descriptors it would not see that both go to one place.
     stdio: show ? ['ignore', 'inherit', 'inherit', 'ipc'] : ['ignore', 'pipe', 'pipe', 'ipc'],
   });
@@ -156,15 +195,20 @@ function seconds(since: number): string {
   return `${((performance.now() - since) / 1000).toFixed(1)} s`;
 }
 
+/** Before the step, whose time limits are for tests, not for a build of Kubernetes. */
+async function prepare({ needs = {} }: Step): Promise<void> {
+  for (const name of needs.kubernetes ?? []) await findBinaries(findRelease(name), { say: console.log });
+  if (needs.helm) await findOrBuildHelm();
+}
+
 const total: Count = { passed: 0, failed: 0 };
 const failures: string[] = [];
 const start = performance.now();
+if (isFull) console.log(`properties: PROPERTY_SEED=${properties['PROPERTY_SEED']} tries the same again`);
 for (const step of chosenSteps(process.argv.slice(2))) {
   console.log(`\n== ${step.name}`);
   const stepStart = performance.now();
-  const version = step.env?.['CAO_KUBERNETES'];
-  // Before jest, whose time limit is for tests, not for a build of Kubernetes.
-  if (version) await findBinaries(findRelease(version), { say: console.log });
+  await prepare(step);
   const count = await runStep(step);
   total.passed += count.passed;
   total.failed += count.failed;

@@ -3,8 +3,17 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildBinary, type Builder } from './build.ts';
-import { BINARIES, binariesFolder, isInstalled, withLock, type Binary, type Release } from './cache.mjs';
+import {
+  BINARIES,
+  binariesFolder,
+  isInstalled,
+  SETUP_TIME,
+  withLock,
+  type Binary,
+  type Release,
+} from './cache.mjs';
 import { downloadBinaries } from './download.ts';
+import { createEstimate } from './estimate.ts';
 import { assertMayBuild } from './prepared.ts';
 
 /** Path of each binary. */
@@ -34,7 +43,7 @@ export async function findBinaries(release: Release, options: FindOptions = {}):
   lookInCache();
   if (missing().length > 0) {
     assertMayBuild(`${missing().join(', ')} of Kubernetes ${release.kubernetes}`, folder, env);
-    say(`setting up Kubernetes ${release.kubernetes} in ${folder}, once: seconds to about 8 minutes`);
+    say(`setting up Kubernetes ${release.kubernetes} in ${folder}, once: ${SETUP_TIME}`);
     const waiting = () => say('waiting for another process that is setting up the control plane');
     await withLock(
       join(folder, 'lock'),
@@ -43,9 +52,11 @@ export async function findBinaries(release: Release, options: FindOptions = {}):
         lookInCache();
         await downloadBinaries(release, missing(), folder, env, say);
         lookInCache();
+        const estimate = createEstimate(missing());
         for (const binary of missing()) {
           const target = join(folder, binary);
-          await build(release, binary, target, say);
+          await build(release, binary, target, line => say(`${line}; ${estimate.left()}`));
+          estimate.finished(binary);
           found[binary] = target;
         }
       },

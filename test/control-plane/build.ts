@@ -16,14 +16,6 @@ const PACKAGES: Record<Binary, string> = {
   kubectl: 'k8s.io/kubernetes/cmd/kubectl',
 };
 
-/** Measured on two cores with an empty Go cache; a filled one needs seconds. */
-const MINUTES: Record<Binary, string> = {
-  etcd: '30 s',
-  'kube-apiserver': '3-5 min',
-  'kube-controller-manager': '1-2 min',
-  kubectl: '15 s',
-};
-
 const PROGRESS_MS = 20_000;
 
 /** Makes one binary of a release at `target`, which is there whole or not at all. */
@@ -50,7 +42,7 @@ export async function buildBinary(
   const version = binary === 'etcd' ? release.etcd : release.kubernetes;
   await buildCommand(module, PACKAGES[binary], target, {
     flags: binary === 'etcd' ? '-s -w' : kubernetesFlags(release),
-    about: `${binary} ${version} with Go (about ${MINUTES[binary]} the first time)`,
+    about: `${binary} ${version} with Go`,
     say,
   });
 }

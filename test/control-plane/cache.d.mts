@@ -10,6 +10,7 @@ export interface Release {
 
 export type Binary = 'etcd' | 'kube-apiserver' | 'kube-controller-manager' | 'kubectl';
 export const BINARIES: readonly Binary[];
+export const SETUP_TIME: string;
 export function cacheRoot(env?: NodeJS.ProcessEnv): string;
 export function binariesFolder(kubernetes: string, env?: NodeJS.ProcessEnv): string;
 export function isInstalled(path: string): boolean;
