@@ -34,7 +34,7 @@ let started = 0;
 
 /** Starts the bundle under its own service account. */
 export function startOperator(world: World, { args, env }: NodeSettings = AS_IN_POD): OperatorProcess {
-  const { origins } = world.clouds;
+  const { origins, caFile } = world.clouds;
   const child = startChild(
     [
       ...args,
@@ -44,7 +44,7 @@ export function startOperator(world: World, { args, env }: NodeSettings = AS_IN_
       ...LIFTED_BUDGETS.map(name => `--provider-budget=${name}=100000/100000`),
     ],
     join(world.dir, `operator-${started++}.log`),
-    env,
+    { ...env, NODE_EXTRA_CA_CERTS: caFile },
   );
   return { ...child, peakRssMiB: () => peakRssMiB(child.pid) };
 }
