@@ -3,7 +3,6 @@ import { describe, expect, jest, test } from '@jest/globals';
 
 import { judge } from '../../operator/domain/fold.ts';
 import type { CheckRequest, Outcome } from '../../operator/domain/outcome.ts';
-import type { CheckAnswer } from '../../operator/providers/checker.ts';
 import type { ContractRow } from '../clouds/contract.ts';
 import type { Cloud, CloudToken } from '../clouds/kit.ts';
 import type { Check, SingleFault } from './single-faults.ts';
@@ -15,7 +14,7 @@ import { CONTRACTS, startBench } from './support.ts';
 jest.setTimeout(300_000);
 
 /** What says nothing about the credential, so that nothing is concluded from it. */
-const NO_VERDICT: readonly CheckAnswer['kind'][] = ['throttled', 'unreachable', 'unexpected'];
+const NO_VERDICT: readonly Outcome['kind'][] = ['throttled', 'unreachable', 'unexpected'];
 type Situation = 'first' | 'replacement' | 'recheck' | 'recheck that must learn more';
 
 type Setup = Pick<Check, 'token' | 'arrange'> & { name: string; access: 'ReadWrite' | 'ReadOnly' };
@@ -95,8 +94,11 @@ async function problemsOf(
 ): Promise<string[]> {
   const { cloud } = bench;
   const problems: string[] = [];
-  const ask = (request: CheckRequest): Promise<CheckAnswer> =>
-    bench.checker.check(name, token.credential, request);
+  const ask = async (request: CheckRequest): Promise<Outcome> => {
+    const answer = await bench.checker.check(name, token.credential, request);
+    if (answer.kind === 'turnedAway' || answer.kind === 'aborted') throw new Error('nobody was asked');
+    return answer;
+  };
   for (const [situation, request] of Object.entries(requests)) {
     const before = cloud.log.length;
     const clean = await ask(request);
