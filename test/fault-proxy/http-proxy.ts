@@ -41,12 +41,26 @@ export type Action =
   | { kind: 'replace-answer'; status: number; headers?: Record<string, string>; body?: string }
   /** Puts these bytes before the target's own body: a line into a watch. */
   | { kind: 'inject'; bytes: string }
+  /** Asks the target for another path. */
+  | { kind: 'rewrite'; path: (path: string) => string }
+  /** Shows each line of the answer, such as an event of a watch, to a filter of this answer before it is passed on. */
+  | { kind: 'lines'; open: (request: ProxiedRequest, stream: LineStream) => LineFilter }
   /** `before`: the target has not seen the request; `after`: it has answered, and the client does not know yet. */
   | {
       kind: 'hook';
       before?: (request: ProxiedRequest) => void | Promise<void>;
       after?: (request: ProxiedRequest, status: number) => void | Promise<void>;
     };
+
+/** Passes on what it resolves with; undefined drops the line. The lines after it wait meanwhile. */
+export type LineFilter = (line: string) => Promise<string | undefined> | string | undefined;
+
+/** The client's side of an answer that is passed on in lines. */
+export interface LineStream {
+  /** Puts a line in, also while the filter holds another one. */
+  write(line: string): void;
+  end(): void;
+}
 
 export interface RequestFilter {
   method?: string;
@@ -189,7 +203,9 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
       host: target.hostname,
       port: target.port,
       method: request.method,
-      path: target.pathname.replace(/\/$/, '') + request.path,
+      path:
+        target.pathname.replace(/\/$/, '') +
+        (action?.kind === 'rewrite' ? action.path(request.path) : request.path),
       headers: { ...incoming.headers, host: target.host },
     });
     // The client went away: the target must see that, or watches pile up there.
@@ -240,10 +256,14 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
     action: Action | undefined,
   ): Promise<void> {
     if (action?.kind === 'inject') response.write(action.bytes);
+    const source =
+      action?.kind === 'lines'
+        ? filterLines(answer, request, response, action.open)
+        : (answer as AsyncIterable<Buffer>);
     const limit = isBreak(action) && 'afterBytes' in action ? action.afterBytes : Infinity;
     let passed = 0;
     try {
-      for await (const chunk of answer as AsyncIterable<Buffer>) {
+      for await (const chunk of source) {
         await stalled?.promise;
         const part = chunk.subarray(0, limit - passed);
         passed += part.length;
@@ -261,7 +281,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
       breakConnection(request, incoming.socket, 'reset');
       return;
     }
-    response.end();
+    if (!response.writableEnded) response.end();
   }
 
   async function close(): Promise<void> {
@@ -313,6 +333,30 @@ function matches(filter: RequestFilter, request: ProxiedRequest): boolean {
   if (typeof filter.path === 'string' && filter.path !== request.path.split('?', 1)[0]) return false;
   if (filter.path instanceof RegExp && !filter.path.test(request.path)) return false;
   return filter.match?.(request) ?? true;
+}
+
+async function* filterLines(
+  answer: AsyncIterable<Buffer>,
+  request: ProxiedRequest,
+  response: http.ServerResponse,
+  open: Extract<Action, { kind: 'lines' }>['open'],
+): AsyncGenerator<Buffer> {
+  const filter = open(request, {
+    write: line => void response.write(`${line}\n`),
+    end: () => void response.end(),
+  });
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of answer) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const passed = await filter(line);
+      if (response.writableEnded || response.destroyed) return;
+      if (passed !== undefined) yield Buffer.from(`${passed}\n`);
+    }
+  }
+  if (rest !== '') yield Buffer.from(rest);
 }
 
 function isBreak(action: Action | undefined): action is Extract<Action, { kind: 'reset' | 'fin' | 'stall' }> {
