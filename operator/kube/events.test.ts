@@ -191,4 +191,17 @@ describe('createEventRecorder', () => {
     await recorder.flush();
     expect(server.requests).toHaveLength(1);
   });
+
+  // Otherwise nothing else in this process gets a turn any more, the time limit of this test included.
+  test('stop ends a flush, also of what was seen again and is not told yet', async () => {
+    recorder.record(REGARDING, NOTE);
+    await recorder.flush();
+    server.fallback(() => undefined);
+    recorder.record(REGARDING, NOTE);
+    const flushed = recorder.flush();
+    await until(() => sent('PATCH').length === 1);
+    recorder.stop();
+    await flushed;
+    expect(sent('PATCH')).toHaveLength(1);
+  });
 });

@@ -143,7 +143,8 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   }
 
   function later(series: Series, ms: number): void {
-    if (series.busy || timers.has(series)) return;
+    // Nothing is told any more: a flush that waits for it would turn round for ever.
+    if (stopped.signal.aborted || series.busy || timers.has(series)) return;
     const timer = setTimeout(() => {
       timers.delete(series);
       enqueue(series);
