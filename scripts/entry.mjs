@@ -22,6 +22,7 @@ const ENTRIES = {
   'demo:cloud': { script: 'scripts/demo-cloud.ts', controlPlane: false },
   bench: { script: 'test/bench/main.ts', controlPlane: true },
   chaos: { script: 'test/chaos/main.ts', controlPlane: true },
+  proof: { script: 'test/proof/main.ts', controlPlane: true },
   e2e: { script: 'test/e2e/main.ts', controlPlane: false },
   'control-plane': { script: 'test/control-plane/main.ts', controlPlane: true },
   build: { script: 'scripts/build.ts', controlPlane: false },

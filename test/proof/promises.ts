@@ -113,14 +113,14 @@ function marksOf({ metadata }: Secret): string[] {
 }
 
 /** The bytes that somebody may use: all of them accepted, with a proof. */
-function isWorking({ arena: { cloud }, answers }: Stage, { data = {}, metadata }: Secret): boolean {
+function isWorking(stage: Stage, { data = {}, metadata }: Secret): boolean {
   const values = Object.values(data).map(value => Buffer.from(value, 'base64').toString());
   return (
     values.length > 0 &&
     metadata.annotations?.[VERIFICATION_ANNOTATION] !== undefined &&
     values.every(value => {
-      const token = cloud.find('token', value);
-      return token !== undefined && answers(token, 200) > 0;
+      const token = stage.arena.cloud.find('token', value);
+      return token !== undefined && stage.answers(token, 200) > 0;
     })
   );
 }

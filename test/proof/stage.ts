@@ -122,6 +122,8 @@ export async function openStage(arena: Arena): Promise<Stage> {
     type?: string,
   ): Promise<T | undefined> {
     const answer = await controlPlane.api<T>(method, path, body, type);
+    // What it sets off comes after it.
+    if (method !== 'GET') lastActivity = performance.now();
     if (answer.status === 404) return undefined;
     if (answer.status < 300) return answer.body;
     throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);

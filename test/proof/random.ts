@@ -1,0 +1,17 @@
+/** Random numbers in [0, 1) that are the same for the same seed (mulberry32). */
+export function randomOf(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The same elements in an order that the seed decides. */
+export function shuffled<T>(elements: readonly T[], seed: number): T[] {
+  const random = randomOf(seed);
+  const keyed = elements.map(element => ({ element, key: random() }));
+  return keyed.sort((a, b) => a.key - b.key).map(({ element }) => element);
+}
