@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { applyManifests } from '../control-plane/manifests.ts';
 import { startControlPlane } from '../control-plane/start.ts';
+import { acto } from './acto/suite.ts';
 import { openArena } from './arena.ts';
 import { createFindings, type Findings, tableOf } from './findings.ts';
 import { sieve } from './sieve/suite.ts';
@@ -57,17 +58,17 @@ async function main(): Promise<void> {
   const parts = ['sieve', 'acto'].filter(isChosen);
   const ms = (minutes * 60_000) / parts.length;
   try {
-    if (isChosen('sieve')) {
-      const arena = await openArena(controlPlane);
-      await sieve(arena, { seed, ms, width, ...runs, ...(only !== undefined && { only }) }, findings, say);
-      if (arena.witness.faults.length > 0)
-        findings.report({
-          what: 'the watch of the run itself broke',
-          violations: arena.witness.faults.map(String),
-          replay: 'npm run proof -- sieve',
-        });
-      await arena.close();
-    }
+    const arena = await openArena(controlPlane);
+    const options = { seed, ms, width, ...runs, ...(only !== undefined && { only }) };
+    if (isChosen('sieve')) await sieve(arena, options, findings, say);
+    if (isChosen('acto')) await acto(arena, options, findings, say);
+    if (arena.witness.faults.length > 0)
+      findings.report({
+        what: 'the watch of the run itself broke',
+        violations: arena.witness.faults.map(String),
+        replay: 'npm run proof',
+      });
+    await arena.close();
   } finally {
     await controlPlane.stop();
   }

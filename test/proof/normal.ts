@@ -20,6 +20,8 @@ export async function stateOf(stage: Stage): Promise<Normal> {
     account: account === undefined ? 'absent' : normalStatus(account, secrets),
     secrets: Object.fromEntries(
       secrets
+        // Somebody's finalizer keeps it; the operator is done with it.
+        .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
         .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
         .map(secret => [secret.metadata.name, normalSecret(secret, account)]),
     ),
@@ -96,7 +98,7 @@ function conditionsOf(status: CloudAccountStatus, generation: (value: number | u
   return Object.fromEntries(entries.sort(([a = ''], [b = '']) => (a < b ? -1 : 1))) as Record<string, string>;
 }
 
-function normalSecret({ metadata, type, data = {}, immutable }: Secret, account: CloudAccount | undefined) {
+function normalSecret({ metadata, type, data = {} }: Secret, account: CloudAccount | undefined) {
   const values = Object.fromEntries(
     Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
   );
@@ -116,7 +118,6 @@ function normalSecret({ metadata, type, data = {}, immutable }: Secret, account:
     owned: ownerReferences.some(
       ({ uid, controller }) => controller === true && uid === account?.metadata.uid,
     ),
-    immutable: immutable ?? false,
   };
 }
 

@@ -359,6 +359,16 @@ export async function openStage(arena: Arena): Promise<Stage> {
   };
 }
 
+/** Something is still to come within seconds: a verdict, its confirmation, or another try of what was refused. */
+export function isOnTheWay(stage: Stage): boolean {
+  const account = stage.account();
+  if (account === undefined) return false;
+  const { status } = account;
+  const isAskedAgain =
+    status?.candidate?.nextAttemptTime !== undefined && status.candidate.reason !== 'SecretNotFound';
+  return status?.conditions === undefined || status.confirming !== undefined || isAskedAgain;
+}
+
 /** The Lease goes its own way, and events are told as they can. */
 function isOfInterest(path: string): boolean {
   return !path.includes('/leases') && !/\/events(\?|\/|$)/.test(path);

@@ -1,7 +1,7 @@
 import type { Arena } from '../arena.ts';
 import { differences, type Normal, stateOf } from '../normal.ts';
 import { brokenPromises } from '../promises.ts';
-import { openStage, type Stage, type StageOperator } from '../stage.ts';
+import { isOnTheWay, openStage, type Stage, type StageOperator } from '../stage.ts';
 import { type Watched, WATCHED, type WatchedEvent, type WatchGate } from '../watch-gate.ts';
 import { type EventPoint, type Perturbation, perturbationsOf } from './perturbation.ts';
 import type { Story } from './stories.ts';
@@ -112,18 +112,6 @@ async function begin(stage: Stage, { prepare = [], handsOver }: Story, isElected
   }
   const acting = (operator: StageOperator): Acting => ({ ...operator, from: operator.gate.events.length });
   return { leader: acting(leader), follower: follower && acting(follower) };
-}
-
-function isOnTheWay(stage: Stage): boolean {
-  const account = stage.account();
-  if (account === undefined) return false;
-  const { status } = account;
-  return (
-    status?.health === undefined ||
-    status.health === 'Pending' ||
-    status.confirming !== undefined ||
-    status.candidate?.nextAttemptTime !== undefined
-  );
 }
 
 /** Resolves with whether the point came. */
