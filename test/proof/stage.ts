@@ -108,9 +108,9 @@ export async function openStage(arena: Arena): Promise<Stage> {
   const deleted = new Set<string>();
   const wrong: string[] = [];
   const operators: { crash: () => void; ended: Promise<unknown>; close: () => Promise<unknown> }[] = [];
-  const proxies: FaultProxy[] = [];
+  /** What is under way at a dead process never ends. */
+  const ways: { proxy: FaultProxy; calls: () => number; isDead: () => boolean }[] = [];
   let lastActivity = performance.now();
-  let underWay = 0;
 
   const secretPath = (name = '') => `/api/v1/namespaces/${namespace}/secrets/${name}`;
   const accountPath = (name = '') =>
@@ -172,9 +172,10 @@ export async function openStage(arena: Arena): Promise<Stage> {
       targetCa: controlPlane.ca,
       certificate: arena.certificate,
     });
-    proxies.push(proxy);
     let listener: (passing: Passing) => void | Promise<void> = () => undefined;
     let isDead = false;
+    let underWay = 0;
+    ways.push({ proxy, calls: () => underWay, isDead: () => isDead });
     async function pass(label: string, when: Passing['when']): Promise<void> {
       lastActivity = performance.now();
       if (!isDead) await listener({ label, when });
@@ -282,10 +283,8 @@ export async function openStage(arena: Arena): Promise<Stage> {
     };
   }
 
-  function requests(): ProxiedRequest[] {
-    return proxies.flatMap(proxy =>
-      proxy.requests.filter(({ isWatch, path }) => !isWatch && isOfInterest(path)),
-    );
+  function requestsOf({ proxy }: { proxy: FaultProxy }): ProxiedRequest[] {
+    return proxy.requests.filter(({ isWatch, path }) => !isWatch && isOfInterest(path));
   }
 
   return {
@@ -336,12 +335,18 @@ export async function openStage(arena: Arena): Promise<Stage> {
       return counts;
     },
     writes: () =>
-      requests()
+      ways
+        .flatMap(requestsOf)
         .filter(({ method }) => method !== 'GET')
         .map(labelOf),
     wrong,
     async quiet(ms = QUIET_MS) {
-      const isBusy = () => underWay > 0 || requests().some(({ outcome }) => outcome === undefined);
+      const isBusy = () =>
+        ways.some(
+          way =>
+            !way.isDead() &&
+            (way.calls() > 0 || requestsOf(way).some(({ outcome }) => outcome === undefined)),
+        );
       await eventually(
         () => (isBusy() ? 0 : performance.now() - lastActivity),
         idle => idle > ms,
