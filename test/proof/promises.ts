@@ -132,3 +132,25 @@ function accountsOf({ arena, namespace }: Stage) {
 function copiesOf({ arena, namespace }: Stage) {
   return arena.witness.versions(namespace).filter(version => version.kind === 'copy');
 }
+
+/** Every version in a few words, for whoever reads of a violation. */
+export function historyOf(stage: Stage): string {
+  const letterOf = (value: string): string => {
+    const text = Buffer.from(value, 'base64').toString();
+    const found = Object.entries(stage.tokens).find(([, { credential }]) => credential['token'] === text);
+    return found?.[0] ?? 'other bytes';
+  };
+  const told = stage.arena.witness.versions(stage.namespace).map(({ kind, object, gone, at }) => {
+    if (kind === 'account') {
+      const { verifiedSecretRef: ref } = object.status ?? {};
+      const shown = `Connected ${statusOf(object, 'Connected')}, Ready ${statusOf(object, 'Ready')}`;
+      return gone
+        ? `${at} account gone`
+        : `${at} ${shown}, copy ${ref?.name ?? 'none'}@${ref?.resourceVersion ?? ''}`;
+    }
+    const holds = Object.values(object.data ?? {}).map(letterOf);
+    const by = stage.written.has(object.metadata.resourceVersion) ? ' by the run' : '';
+    return `${at} ${object.metadata.name} ${gone ? 'gone' : `holds ${holds.join()}${by}`}`;
+  });
+  return `history: ${told.join(' → ')}`;
+}

@@ -1,6 +1,6 @@
 import type { Arena } from '../arena.ts';
 import { differences, type Normal, stateOf } from '../normal.ts';
-import { brokenPromises } from '../promises.ts';
+import { brokenPromises, historyOf } from '../promises.ts';
 import { isOnTheWay, openStage, type Stage } from '../stage.ts';
 import {
   after,
@@ -53,7 +53,7 @@ export async function runChanges(
       const expected = await referenceOf(arena, references, good, now);
       const differing = await reaches(stage, expected);
       const broken = [...brokenPromises(stage), ...differing];
-      if (broken.length > 0) return failure([...new Set(broken)]);
+      if (broken.length > 0) return failure([...new Set(broken), historyOf(stage)]);
       const writes = stage.writes().length;
       await stage.quiet(REST_MS);
       const later = stage.writes().slice(writes);
@@ -101,7 +101,12 @@ async function startAfresh(arena: Arena, situations: readonly Situation[]): Prom
 async function settle(stage: Stage): Promise<void> {
   const deadline = performance.now() + 15_000;
   do await stage.quiet();
-  while (isOnTheWay(stage) && performance.now() < deadline);
+  while ((!isSeen(stage) || isOnTheWay(stage)) && performance.now() < deadline);
+}
+
+function isSeen(stage: Stage): boolean {
+  const account = stage.account();
+  return account !== undefined && account.status?.observedGeneration === account.metadata.generation;
 }
 
 async function reaches(stage: Stage, expected: Normal): Promise<string[]> {

@@ -1,6 +1,6 @@
 import type { Arena } from '../arena.ts';
 import { differences, type Normal, stateOf } from '../normal.ts';
-import { brokenPromises } from '../promises.ts';
+import { brokenPromises, historyOf } from '../promises.ts';
 import { isOnTheWay, openStage, type Stage, type StageOperator } from '../stage.ts';
 import { type Watched, WATCHED, type WatchedEvent, type WatchGate } from '../watch-gate.ts';
 import { type EventPoint, type Perturbation, perturbationsOf } from './perturbation.ts';
@@ -86,6 +86,7 @@ export async function perturb(
     await stage.quiet(300);
     const later = stage.writes().slice(writes);
     if (differing.length === 0 && later.length > 0) violations.push(`writes at rest: ${later.join(', ')}`);
+    if (violations.length > 0) violations.push(historyOf(stage));
     return { missed: false, violations: [...new Set(violations)] };
   } catch (error) {
     return { missed: false, violations: [...brokenPromises(stage), (error as Error).message.slice(0, 500)] };
