@@ -61,7 +61,7 @@ export async function runChanges(
     }
     return undefined;
   } catch (error) {
-    return failure([(error as Error).message.slice(0, 500)]);
+    return failure([(error as Error).message.slice(0, 1_500)]);
   } finally {
     await stage.close();
   }
@@ -92,6 +92,8 @@ async function startAfresh(arena: Arena, situations: readonly Situation[]): Prom
       await settle(stage);
     }
     await stage.quiet(500);
+    if (!isSeen(stage))
+      throw new Error(`a fresh start gets no status: ${JSON.stringify(situations)}; ${historyOf(stage)}`);
     return await stateOf(stage);
   } finally {
     await stage.close();
@@ -119,11 +121,17 @@ async function reaches(stage: Stage, expected: Normal): Promise<string[]> {
 }
 
 /** Leaves out what the failure does not need, one change at a time. */
-export async function shrink(arena: Arena, references: References, failure: Failure): Promise<Failure> {
+export async function shrink(
+  arena: Arena,
+  references: References,
+  failure: Failure,
+  deadline: number,
+): Promise<Failure> {
   let smallest = failure;
-  for (let index = failure.changes.length - 2; index >= 0; index--) {
+  for (let index = failure.changes.length - 2; index >= 0 && performance.now() < deadline; index--) {
     const fewer = smallest.changes.filter((_, at) => at !== index);
     smallest = (await runChanges(arena, references, fewer)) ?? smallest;
+    // Fewer are left than before: go on with those before it.
     index = Math.min(index, smallest.changes.length - 1);
   }
   return smallest;

@@ -16,6 +16,9 @@ export interface ActoOptions {
   length?: number;
 }
 
+/** How long a failing sequence may be made shorter. */
+const SHRINK_MS = 120_000;
+
 /** Sequences of changes, each step held against a fresh operator on fresh objects. */
 export async function acto(
   arena: Arena,
@@ -32,7 +35,13 @@ export async function acto(
     const failure = await runChanges(arena, references, changesOf(own, length));
     findings.count('Acto', `sequences of ${length} changes`, { violations: failure?.violations ?? [] });
     if (failure !== undefined) {
-      const smallest = await shrink(arena, references, failure);
+      say(`acto: seed ${own} fails: ${tell(failure)}\n  ${failure.violations.join('\n  ')}`);
+      const smallest = await shrink(
+        arena,
+        references,
+        failure,
+        Math.min(deadline, performance.now() + SHRINK_MS),
+      );
       findings.report({
         what: tell(smallest),
         violations: smallest.violations,
