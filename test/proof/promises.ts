@@ -49,7 +49,7 @@ function lostCopies(stage: Stage): string[] {
     }
     working.delete(uid);
     if (before === undefined || working.size > 0 || isGone) return [];
-    if (stage.deleted.has(uid) || stage.written.has(resourceVersion)) return [];
+    if (stage.deleted.has(uid) || (!gone && stage.written.has(resourceVersion))) return [];
     // It can only be made anew.
     if (before.immutable) return [];
     return [`${name} was the only working copy and was ${gone ? 'deleted' : 'overwritten'}`];
@@ -59,7 +59,9 @@ function lostCopies(stage: Stage): string[] {
 /** Connected ends by three refusals of what is in force, or because the run took the copy away. */
 function unfoundedFlips(stage: Stage): string[] {
   let before: { status: string; uid: string } | undefined;
-  const isTakenAway = stage.written.size > 0 || stage.deleted.size > 0;
+  const isSpoilt = ({ object }: { object: Secret }) =>
+    stage.written.has(object.metadata.resourceVersion) && !isWorking(stage, object);
+  const isTakenAway = stage.deleted.size > 0 || copiesOf(stage).some(isSpoilt);
   return accountsOf(stage).flatMap(({ object, gone }) => {
     const previous = before;
     const { uid } = object.metadata;

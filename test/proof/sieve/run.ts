@@ -82,8 +82,10 @@ export async function perturb(
       const allowed = (calls[path] ?? 0) + MORE_CHECKS;
       if (count > allowed) violations.push(`${count} calls of ${path}, at most ${allowed} allowed`);
     }
+    // The state may be there before the last superfluous copy is gone.
+    await stage.quiet(500);
     const writes = stage.writes().length;
-    await stage.quiet(300);
+    await stage.quiet(800);
     const later = stage.writes().slice(writes);
     if (differing.length === 0 && later.length > 0) violations.push(`writes at rest: ${later.join(', ')}`);
     if (violations.length > 0) violations.push(historyOf(stage));
