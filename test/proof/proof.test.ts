@@ -36,7 +36,7 @@ test(
   'after any change the state is that of a fresh operator on fresh objects, and nothing more is written',
   async () => {
     const findings = createFindings(silent);
-    const size = FULL ? { runs: 12, length: 8 } : { runs: 3, length: 4 };
+    const size = FULL ? { runs: 12, length: 8 } : { runs: 2, length: 3 };
     await acto(arena, { seed: 1, ms: LONG_MS, width: 4, ...size }, findings, silent);
     expect(findings.all).toEqual([]);
   },
