@@ -168,6 +168,12 @@ export function wireOf(faults: readonly Fault[]): Extract<Fault, Wire> | undefin
   return faults.findLast(fault => isWire(fault)) as Extract<Fault, Wire> | undefined;
 }
 
+/** Whether an answer of so many bytes does not arrive whole. */
+export function isCut(wire: Extract<Fault, Wire>, bytes: number): boolean {
+  const isBreaking = wire.kind === 'reset' || wire.kind === 'truncate' || wire.kind === 'hang';
+  return isBreaking && (wire.afterBytes ?? 0) < bytes;
+}
+
 function isWire(fault: Fault): boolean {
   return ['reset', 'truncate', 'hang', 'drip', 'wire'].includes(fault.kind);
 }

@@ -79,6 +79,13 @@ describe('a simulated cloud', () => {
   });
 });
 
+test('a call is told apart by the door that it came through', async () => {
+  const door = await cloud.openDoor();
+  await fetch(`${door}/v2/account`);
+  await get('/v2/account');
+  expect(cloud.log.map(({ port }) => String(port))).toEqual([new URL(door).port, new URL(cloud.url).port]);
+});
+
 describe('faults', () => {
   test('hit one token or path, and only as often as asked', async () => {
     cloud.createToken();
@@ -108,6 +115,15 @@ describe('faults', () => {
     } finally {
       await upcloud.close();
     }
+  });
+
+  test('that cut an answer are told in the log, and those that only slow it down are not', async () => {
+    cloud.createToken();
+    cloud.inject({ kind: 'truncate', afterBytes: 60 }, { times: 1 });
+    await expect(get('/v2/account').then(answer => answer.text())).rejects.toThrow();
+    cloud.inject({ kind: 'drip', everyMs: 0 });
+    await get('/v2/account');
+    expect(cloud.log.map(({ cut }) => cut)).toEqual([true, undefined]);
   });
 
   test('can be switched off one by one and all at once', async () => {

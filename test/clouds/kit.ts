@@ -4,15 +4,16 @@
  * Nothing here may import from the operator: the simulation must not inherit its mistakes.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:http';
+import { createServer as createDoor } from 'node:net';
 
 import type { Answer } from './answer.ts';
 import type { Fault, FaultScope } from './faults.ts';
 import type { Ids } from './ids.ts';
 import { serialize, withHeaders } from './answer.ts';
 import { answerControl } from './control.ts';
-import { distort, encoded, isInvented, wireOf } from './faults.ts';
+import { distort, encoded, isCut, isInvented, wireOf } from './faults.ts';
 import { createIds } from './ids.ts';
 
 /** A token (API key, key pair, user with password) and what the cloud knows of it. */
@@ -121,6 +122,10 @@ export interface LogEntry {
   invented: boolean;
   /** Length of the complete answer on the wire, head included; only where a fault cuts it. */
   bytes?: number;
+  /** The caller did not get the whole answer: whatever it says, nothing can be concluded from it. */
+  cut?: true;
+  /** The port that it came to, which tells callers apart that were given doors of their own. */
+  port: number | undefined;
 }
 
 export interface CloudOptions {
@@ -142,6 +147,8 @@ export interface Cloud<Account extends object = object, Extra extends object = o
   /** Answers instead of a provider that has hit its limit, from the number of requests in a window. */
   used(key: string, windowMs: number): { count: number; oldest: number };
   listen(port?: number): Promise<string>;
+  /** Another origin of the same cloud, on a port of its own. */
+  openDoor(): Promise<string>;
   close(): Promise<void>;
   /** Closes connections that serve no request just now. */
   dropIdle(): void;
@@ -205,6 +212,7 @@ export function createCloud<Account extends object, Extra extends object>(
   const usage = new Map<string, number[]>();
   const timers = new Set<NodeJS.Timeout>();
   const sockets = new Set<Socket>();
+  const doors: Server[] = [];
   let faults: ActiveFault[] = [];
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
     serve(request, response).catch((error: unknown) => {
@@ -229,6 +237,7 @@ export function createCloud<Account extends object, Extra extends object>(
     log: [],
     used,
     listen,
+    openDoor,
     close,
     dropIdle: () => server.closeIdleConnections(),
     createToken,
@@ -308,13 +317,25 @@ export function createCloud<Account extends object, Extra extends object>(
     return cloud.url;
   }
 
+  async function openDoor(): Promise<string> {
+    const door = createDoor(socket => void server.emit('connection', socket));
+    doors.push(door);
+    await new Promise<void>((resolve, reject) => {
+      door.once('error', reject);
+      door.listen(0, '127.0.0.1', resolve);
+    });
+    return `http://127.0.0.1:${(door.address() as AddressInfo).port}`;
+  }
+
   async function close(): Promise<void> {
     for (const timer of timers) clearTimeout(timer);
+    for (const door of doors) door.close();
     for (const socket of sockets) socket.destroy();
     await new Promise<void>(resolve => server.close(() => resolve()));
   }
 
   async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const port = incoming.socket.localPort;
     const request = await readRequest(incoming);
     if (request === undefined) return;
     if (request.path.startsWith('/_control/')) {
@@ -335,12 +356,14 @@ export function createCloud<Account extends object, Extra extends object>(
       token: presented?.index,
       status: told.status,
       invented: active.some(isInvented),
+      port,
     };
     cloud.log.push(entry);
     await wait(active.reduce((ms, fault) => ms + (fault.kind === 'latency' ? fault.ms : 0), 0));
     if (wire === undefined) return send(response, told);
     const bytes = serialize(encoded(told, wire.encoding), wire.framing ?? 'length');
     entry.bytes = bytes.length;
+    if (isCut(wire, bytes.length)) entry.cut = true;
     await sendRaw(incoming.socket, bytes, wire);
   }
 
