@@ -84,7 +84,7 @@ const STEPS: readonly Step[] = [
   // The same deeds each time; a longer run with others each time is part of `--full`.
   {
     name: 'chaos',
-    command: ['test/chaos/main.ts', '--seed', '1', '--minutes', '0.25'],
+    command: ['test/chaos/main.ts', '--seed', '1', '--minutes', '0.25', '--operators', '1'],
     needs: { kubernetes: KUBERNETES },
   },
   // A seed of its own, so that a failure is one of the change that is tried; new ones are for `npm run chaos`.

@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import type { Secret } from '../../operator/accounts/resources.ts';
 import type { CloudAccount } from '../../operator/api/cloudaccount.generated.ts';
 import { VERIFICATION_ANNOTATION } from '../../operator/api/names.ts';
-import { bytesOf, type History, type Verdict, violationsIn } from './invariants.ts';
+import { bytesOf, type History, type Process, type Verdict } from './history.ts';
+import { violationsIn } from './invariants.ts';
 import type { Version } from './recorder.ts';
 
 const START = Date.UTC(2026, 0, 1);
@@ -48,7 +49,7 @@ function account({
 }
 
 function copy(at: number, token: string, resourceVersion = '1', provenAt = at): Version<Secret> {
-  const proof = { credential: { verifiedAt: new Date(START + provenAt).toISOString() } };
+  const proof = { credential: { verifiedAt: new Date(START + provenAt).toISOString(), access: 'ReadWrite' } };
   const metadata = {
     name: 'copy',
     uid: 'c',
@@ -59,8 +60,12 @@ function copy(at: number, token: string, resourceVersion = '1', provenAt = at): 
   return { at: START + at, object: { metadata, data: { token: Buffer.from(token).toString('base64') } } };
 }
 
-function verdict(at: number, says: Verdict['says'], credential = 'A'): Verdict {
-  return { at: START + at, account: NAME, credential, says };
+function verdict(at: number, says: Verdict['says'], credential = 'A', process = 0): Verdict {
+  return { at: START + at, account: NAME, credential, says, process };
+}
+
+function process(at = 0, more: Partial<Process> = {}): Process {
+  return { startedAt: START + at, clock: [{ at: 0, aheadMs: 0 }], pauses: [], ...more };
 }
 
 function history(more: Partial<History>): History {
@@ -75,7 +80,10 @@ function history(more: Partial<History>): History {
     ]),
     tampered: new Set(),
     losses: new Map(),
-    starts: [START],
+    lives: new Map([[NAME, [{ from: START - 1, uid: 'a' }]]]),
+    processes: [process()],
+    disturbances: [],
+    rechecks: new Map(),
     gaps: [],
     ...more,
   };
@@ -184,10 +192,128 @@ describe('the caps on refusals', () => {
     ]);
   });
 
-  test('count the hour anew after a restart, and the day on', () => {
-    const starts = Array.from({ length: 5 }, (_, index) => START + index * 400_000);
-    expect(found({ accounts: [born], verdicts: refusals(20, 70_000), starts })).toEqual([]);
-    const daily = found({ accounts: [born], verdicts: refusals(31, 12 * 60_000), starts: [START] });
-    expect(daily).toContain('31 refusals in a day');
+  test('count the hour anew in another process, and the day on', () => {
+    const processes = Array.from({ length: 5 }, (_, index) => process(index * 400_000));
+    const spread = refusals(20, 70_000).map((verdict, index) => ({ ...verdict, process: index % 5 }));
+    expect(found({ accounts: [born], verdicts: spread, processes })).toEqual([]);
+    expect(found({ accounts: [born], verdicts: refusals(31, 12 * 60_000) })).toContain(
+      '31 refusals in a day',
+    );
   });
+
+  test('count the hour anew when the clock is set ahead by one, and not when it is set back', () => {
+    const clock = (aheadMs: number): Process =>
+      process(0, {
+        clock: [
+          { at: 0, aheadMs: 0 },
+          { at: START + 5.5 * 60_000, aheadMs },
+        ],
+      });
+    const verdicts = refusals(8, 60_000);
+    expect(found({ accounts: [born], verdicts, processes: [clock(HOUR)] })).toEqual([]);
+    expect(found({ accounts: [born], verdicts, processes: [clock(-HOUR)] })).toContain(
+      '8 refusals in an hour of one process',
+    );
+  });
+
+  test('count several refused calls of one check as one', () => {
+    const calls = refusals(6, 60_000).flatMap(verdict => [verdict, { ...verdict, isRepeat: true as const }]);
+    expect(found({ accounts: [born], verdicts: calls })).toEqual([]);
+  });
+
+  test('are those of one object: what may be the refusal of the one before counts for neither', () => {
+    const lives = new Map([
+      [
+        NAME,
+        [
+          { from: START - 1, uid: 'a' },
+          { from: START + 350_000, uid: 'b' },
+        ],
+      ],
+    ]);
+    const accounts = [born, account({ at: 400_000, connected: 'Unknown', uid: 'b' })];
+    expect(found({ accounts, lives, verdicts: refusals(12, 60_000) })).toEqual([]);
+    expect(found({ accounts, lives, verdicts: refusals(14, 60_000) })).toContain(
+      '7 refusals in an hour of one process',
+    );
+  });
+});
+
+describe('what was proven under a clock that is set', () => {
+  const ahead = process(0, { clock: [{ at: 0, aheadMs: HOUR }] });
+  const verdicts = [verdict(0, 'accepted')];
+
+  test('is held against the clock of the process that asked', () => {
+    expect(found({ verdicts, processes: [ahead], copies: [copy(500, 'token-a', '1', HOUR)] })).toEqual([]);
+    expect(found({ verdicts, copies: [copy(500, 'token-a', '1', HOUR)] })).toHaveLength(1);
+  });
+
+  test('may be told as now by one whose clock is behind', () => {
+    const copies = [copy(9_000, 'token-a', '1', 8_000)];
+    expect(found({ verdicts, copies, processes: [ahead, process(5_000)] })).toEqual([]);
+    expect(found({ verdicts, copies, processes: [process(), ahead] })).toEqual([]);
+    expect(
+      found({ verdicts: [verdict(-30_000, 'accepted')], copies, processes: [process(), ahead] }),
+    ).toHaveLength(1);
+  });
+});
+
+test('a check of a process that was frozen meanwhile may end later', () => {
+  const verdicts = [verdict(0, 'accepted')];
+  const copies = [copy(25_000, 'token-a')];
+  const frozen = process(0, { pauses: [{ from: START + 100, to: START + 10_000 }] });
+  expect(found({ verdicts, copies, processes: [frozen] })).toEqual([]);
+  expect(found({ verdicts, copies })).toHaveLength(1);
+});
+
+test('a credential that is good for reading alone is stored for nothing else', () => {
+  const credentials = new Map([
+    [bytesOf(['token-a']), { credential: 'A', account: NAME, only: 'ReadOnly' as const }],
+  ]);
+  const verdicts = [verdict(0, 'accepted')];
+  expect(found({ verdicts, credentials, copies: [copy(500, 'token-a')] })).toEqual([
+    'copy holds A, which is good for ReadOnly alone',
+  ]);
+});
+
+describe('a recheck', () => {
+  const asked = new Map([[NAME, [{ at: START, value: 'now', uid: 'a' }]]]);
+  const late = account({ at: -1_000, connected: 'True' });
+  const until = START + 60_000;
+  const judged = (more: Partial<History>): string[] =>
+    violationsIn(history({ rechecks: asked, accounts: [late], ...more }), until).map(({ rule }) => rule);
+
+  test('must be answered within 15 seconds', () => {
+    expect(judged({})).toEqual(['a recheck is answered']);
+    const answered = account({ at: 14_000, connected: 'True' });
+    Object.assign(answered.object.status ?? {}, { lastHandledRecheck: 'now' });
+    expect(judged({ accounts: [late, answered] })).toEqual([]);
+    expect(judged({ accounts: [late, { ...answered, at: START + 16_000 }] })).toHaveLength(1);
+  });
+
+  test('may wait while the operator is kept from it, or the account is asleep or made anew', () => {
+    expect(judged({ disturbances: [{ from: START + 3_000, to: START + 4_000 }] })).toEqual([]);
+    expect(judged({ disturbances: [{ from: START - 3_000, to: START - 1 }] })).toHaveLength(1);
+    expect(judged({ disturbances: [{ from: START, to: Infinity, accounts: ['other'] }] })).toHaveLength(1);
+    const asleep = account({ at: -1_000, connected: 'True' });
+    asleep.object.spec.suspend = true;
+    expect(judged({ accounts: [asleep] })).toEqual([]);
+    expect(judged({ accounts: [late, account({ at: 10, connected: 'Unknown', uid: 'b' })] })).toEqual([]);
+  });
+});
+
+test('a storm of writes is found out, and a hundred in a minute are none', () => {
+  const versions = (everyMs: number): Version<CloudAccount>[] =>
+    Array.from({ length: 120 }, (_, index) => account({ at: index * everyMs, connected: 'Unknown' }));
+  expect(found({ accounts: versions(500) })).toEqual([]);
+  expect(found({ accounts: versions(50) })).toEqual(['account account was written over 100 times in 10 s']);
+});
+
+test('a finalizer of somebody else that is gone without him is found out', () => {
+  const verdicts = [verdict(0, 'accepted')];
+  const held = copy(100, 'token-a', '1');
+  held.object.metadata.finalizers = ['chaos.example/hold'];
+  const copies = [held, copy(200, 'token-a', '2')];
+  expect(found({ verdicts, copies })).toEqual(['copy lost the finalizer of somebody else']);
+  expect(found({ verdicts, copies, tampered: new Set(['2']) })).toEqual([]);
 });

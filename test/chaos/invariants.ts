@@ -1,72 +1,24 @@
 import type { CloudAccount } from '../../operator/api/cloudaccount.generated.ts';
 import { VERIFICATION_ANNOTATION } from '../../operator/api/names.ts';
 import type { Secret } from '../../operator/accounts/resources.ts';
+import { brokenCaps } from './caps.ts';
+import {
+  aheadDuring,
+  bytesIn,
+  checkEnd,
+  type History,
+  LONGEST_CHECK_MS,
+  overlap,
+  type Verdict,
+  type Violation,
+} from './history.ts';
+import { lostFinalizers, unansweredRechecks, writeStorms } from './manners.ts';
 import { statusOf, type Version } from './recorder.ts';
 
-/** A provider's verdict on a credential, as the cloud gave it. */
-export interface Verdict {
-  at: number;
-  /** Whose credential it is. */
-  account: string;
-  /** Names the credential, never by its bytes. */
-  credential: string;
-  says: 'accepted' | 'refused';
-}
-
-/** Whose a credential is. */
-export interface Owner {
-  /** Names it, never by its bytes. */
-  credential: string;
-  /** The account that may publish it; absent: none. */
-  account: string | undefined;
-}
-
-/** What tells a credential from all others: its fields together, since accounts may share a key or a name. */
-export function bytesOf(values: readonly string[]): string {
-  return values
-    .map(value => value.trim())
-    .sort()
-    .join('\0');
-}
-
-/** The same of what a copy holds. */
-export function bytesIn({ data = {} }: Secret): string {
-  return bytesOf(Object.values(data).map(value => Buffer.from(value, 'base64').toString()));
-}
-
-/** Everything that is known of a run. Times in milliseconds since the epoch, by one clock. */
-export interface History {
-  accounts: readonly Version<CloudAccount>[];
-  copies: readonly Version<Secret>[];
-  verdicts: readonly Verdict[];
-  /** By {@link bytesOf}. */
-  credentials: ReadonlyMap<string, Owner>;
-  /** Resource versions of copies as the run itself left them. */
-  tampered: ReadonlySet<string>;
-  /** When the run took a copy away from an account or made it worthless, by the account's name. */
-  losses: ReadonlyMap<string, readonly number[]>;
-  /** When an operator started. */
-  starts: readonly number[];
-  /** When the watches were interrupted: versions may be missing there. */
-  gaps: readonly number[];
-}
-
-export interface Violation {
-  rule: string;
-  account: string;
-  at: number;
-  what: string;
-}
-
-/** A check ends at most so long after the provider gave its first answer. */
-const LONGEST_CHECK_MS = 17_000;
 /** Until a loss stands in status, with the operator killed and the API server gone meanwhile. */
 const LOSS_NOTICED_MS = 30_000;
 /** `--confirm-after` of the run has two times, so two refusals stand in status before the one that demotes. */
 const CONFIRMATIONS = 2;
-const HOUR = 3_600_000;
-const REFUSALS_PER_HOUR = 6;
-const REFUSALS_PER_DAY = 24;
 
 const HEALTH: Readonly<Record<string, string>> = {
   True: 'Connected',
@@ -85,40 +37,85 @@ export function violationsIn(history: History, until = Infinity): Violation[] {
     ...unfoundedFlips(history, until),
     ...inventedRefusals(history, until),
     ...brokenCaps(history),
+    ...unansweredRechecks(history, until),
+    ...writeStorms(history),
+    ...lostFinalizers(history, until),
   ];
 }
 
 /** A copy holds what the provider accepted, just those bytes, when its proof says so; or what the run put into it. */
-function unverifiedCopies({ copies, verdicts, credentials, tampered }: History, until: number): Violation[] {
-  return copies.flatMap(({ at, object, gone }) => {
+function unverifiedCopies(history: History, until: number): Violation[] {
+  const { copies, verdicts, credentials } = history;
+  const isTampered = tamperedVersions(history);
+  const accepted = Map.groupBy(
+    verdicts.filter(({ says }) => says === 'accepted'),
+    ({ credential }) => credential,
+  );
+  return copies.flatMap(version => {
+    const { at, object, gone } = version;
     const { metadata } = object;
-    if (gone || at > until || tampered.has(metadata.resourceVersion)) return [];
+    if (gone || at > until || isTampered.has(version)) return [];
     const account = metadata.ownerReferences?.[0]?.name ?? '';
     const broken = (what: string): Violation[] => [{ rule: 'verified before stored', account, at, what }];
     const owner = credentials.get(bytesIn(object));
     if (owner === undefined) return broken(`${metadata.name} holds bytes that are no credential`);
     const { credential } = owner;
     if (owner.account !== account) return broken(`${metadata.name} holds the credential of another account`);
-    const provenAt = verifiedAt(object);
-    if (provenAt === undefined) return broken(`${metadata.name} has no proof`);
-    const isProven = verdicts.some(
-      verdict =>
-        verdict.credential === credential &&
-        verdict.says === 'accepted' &&
-        // Proofs tell whole seconds.
-        verdict.at < provenAt + 1_000 &&
-        verdict.at >= provenAt - LONGEST_CHECK_MS,
+    const proof = proofOf(object);
+    if (proof === undefined) return broken(`${metadata.name} has no proof`);
+    if (owner.only !== undefined && proof.access !== owner.only)
+      return broken(`${metadata.name} holds ${credential}, which is good for ${owner.only} alone`);
+    const isProven = (accepted.get(credential) ?? []).some(verdict =>
+      proves(verdict, proof.verifiedAt, at, history),
     );
     return isProven ? [] : broken(`${metadata.name} holds ${credential}, which was not accepted then`);
   });
 }
 
-function verifiedAt({ metadata }: Secret): number | undefined {
+/** As the run left them, and what the API server alone made of that: it marks what is to be deleted. */
+function tamperedVersions({ copies, tampered }: History): Set<Version<Secret>> {
+  const found = new Set<Version<Secret>>();
+  const last = new Map<string, Version<Secret>>();
+  for (const version of copies) {
+    const { uid, resourceVersion, deletionTimestamp } = version.object.metadata;
+    const previous = last.get(uid);
+    last.set(uid, version);
+    const isLeft = previous !== undefined && found.has(previous) && deletionTimestamp !== undefined;
+    if (tampered.has(resourceVersion) || isLeft) found.add(version);
+  }
+  return found;
+}
+
+/** Whether a check is the one that a proof speaks of, by the clock of the process that made it. */
+function proves(verdict: Verdict, provenAt: number, seenAt: number, history: History): boolean {
+  const { at } = verdict;
+  const end = checkEnd(verdict, history);
+  return aheadDuring(verdict, history).some(
+    aheadMs =>
+      // Proofs tell whole seconds.
+      (at + aheadMs < provenAt + 1_000 && end + aheadMs >= provenAt) ||
+      // Under a clock that is further back such a time has yet to come, and is not trusted beyond then.
+      (provenAt < at + aheadMs + 1_000 && at < seenAt && wasBehind(aheadMs, at, seenAt, history)),
+  );
+}
+
+function wasBehind(aheadMs: number, from: number, to: number, { processes }: History): boolean {
+  return processes.some(({ clock, startedAt }) =>
+    clock.some(
+      (step, index) =>
+        step.aheadMs < aheadMs &&
+        Math.max(step.at, startedAt) <= to &&
+        (clock[index + 1]?.at ?? Infinity) >= from,
+    ),
+  );
+}
+
+function proofOf({ metadata }: Secret): { verifiedAt: number; access: string } | undefined {
   try {
-    const proof = JSON.parse(metadata.annotations?.[VERIFICATION_ANNOTATION] ?? '') as {
-      credential: { verifiedAt: string };
+    const { credential } = JSON.parse(metadata.annotations?.[VERIFICATION_ANNOTATION] ?? '') as {
+      credential: { verifiedAt: string; access: string };
     };
-    return Date.parse(proof.credential.verifiedAt);
+    return { verifiedAt: Date.parse(credential.verifiedAt), access: credential.access };
   } catch {
     return undefined;
   }
@@ -151,8 +148,11 @@ function contradictions({ accounts }: History, until: number): Violation[] {
 }
 
 /** Connected ends by refusals, each confirmed in status, or because the copy was taken away. */
-function unfoundedFlips({ accounts, verdicts, losses, gaps }: History, until: number): Violation[] {
+function unfoundedFlips(history: History, until: number): Violation[] {
+  const { accounts, verdicts, losses, gaps, disturbances } = history;
   const before = new Map<string, Version<CloudAccount>>();
+  // What hinders the operator puts off that it notices; what hinders a provider does not.
+  const hindrances = disturbances.filter(({ provider }) => provider === undefined);
   return accounts.flatMap(version => {
     const { at, object, gone } = version;
     const { uid, name } = object.metadata;
@@ -162,7 +162,8 @@ function unfoundedFlips({ accounts, verdicts, losses, gaps }: History, until: nu
     if (statusOf(previous.object, 'Connected') !== 'True' || statusOf(object, 'Connected') === 'True')
       return [];
     const since = previous.at - LOSS_NOTICED_MS;
-    if ((losses.get(name) ?? []).some(loss => loss >= since && loss <= at)) return [];
+    const from = since - overlap(hindrances, since, at);
+    if ((losses.get(name) ?? []).some(loss => loss >= from && loss <= at)) return [];
     const broken = (what: string): Violation[] => [
       { rule: 'only a real rejection demotes', account: name, at, what },
     ];
@@ -178,57 +179,36 @@ function unfoundedFlips({ accounts, verdicts, losses, gaps }: History, until: nu
 }
 
 /** Each refusal that status counts was a provider's: no timeout, no broken answer, no refusal counted twice. */
-function inventedRefusals({ accounts, verdicts, credentials }: History, until: number): Violation[] {
-  const foreign = new Set(
-    [...credentials.values()].filter(owner => owner.account === undefined).map(owner => owner.credential),
+function inventedRefusals(history: History, until: number): Violation[] {
+  const { accounts, verdicts, credentials } = history;
+  // Accepted by the provider, and refused for what they are: another account's, or good for less than asked.
+  const unfit = new Set(
+    [...credentials.values()]
+      .filter(owner => owner.account === undefined || owner.only !== undefined)
+      .map(owner => owner.credential),
   );
+  const possible = Map.groupBy(
+    verdicts.filter(({ says, credential }) => says === 'refused' || unfit.has(credential)),
+    ({ account }) => account,
+  );
+  const windows = new Map<string, number>();
   return accounts.flatMap(({ at, object, gone }) => {
     const { refusals } = object.status ?? {};
-    const { name } = object.metadata;
-    if (gone || at > until || refusals === undefined) return [];
+    const { name, uid } = object.metadata;
+    if (gone || refusals === undefined) return [];
+    const window = `${uid} ${refusals.since}`;
+    const shownAt = windows.get(window) ?? at;
+    windows.set(window, shownAt);
+    if (at > until) return [];
     const since = Date.parse(refusals.since) - LONGEST_CHECK_MS;
-    const given = verdicts.filter(
-      ({ account, at: time, says, credential }) =>
-        account === name && time >= since && time <= at && (says === 'refused' || foreign.has(credential)),
+    const given = (possible.get(name) ?? []).filter(
+      verdict =>
+        verdict.at <= at &&
+        (checkEnd(verdict, history) >= shownAt ||
+          aheadDuring(verdict, history).some(aheadMs => verdict.at + aheadMs >= since)),
     );
     if (given.length >= refusals.count) return [];
     const what = `status counts ${refusals.count} refusals, the provider gave ${given.length}`;
     return [{ rule: 'only a real rejection is a refusal', account: name, at, what }];
   });
-}
-
-/** Promise 9: the hour is counted by the process, the day in status, where a kill may lose the last one. */
-function brokenCaps({ accounts, verdicts, starts }: History): Violation[] {
-  const births = new Map<string, number[]>();
-  const seen = new Set<string>();
-  for (const { object, at } of accounts) {
-    const { uid, name } = object.metadata;
-    if (seen.has(uid)) continue;
-    seen.add(uid);
-    births.set(name, [...(births.get(name) ?? []), at]);
-  }
-  const violations: Violation[] = [];
-  for (const [account, born] of births) {
-    const refusals = verdicts
-      .filter(verdict => verdict.account === account && verdict.says === 'refused')
-      .map(({ at }) => at);
-    const within = (from: number, to: number): number => refusals.filter(at => at >= from && at < to).length;
-    const lives = [...born, ...starts].sort((a, b) => a - b);
-    for (const at of refusals) {
-      const end = Math.min(lives.find(life => life > at) ?? Infinity, at + HOUR);
-      const hour = within(at, end);
-      const birth = born.findLast(time => time <= at) ?? 0;
-      const died = born.find(time => time > at) ?? Infinity;
-      const day = within(at, Math.min(died, at + 24 * HOUR));
-      const lost = starts.filter(start => start > birth && start < died).length;
-      const what =
-        hour > REFUSALS_PER_HOUR
-          ? `${hour} refusals in an hour of one process`
-          : day > REFUSALS_PER_DAY + lost
-            ? `${day} refusals in a day`
-            : undefined;
-      if (what !== undefined) violations.push({ rule: 'polite', account, at, what });
-    }
-  }
-  return violations;
 }

@@ -7,6 +7,7 @@ Usage: npm run chaos [-- OPTIONS]
   --seed N       which things, and in which order; default: another one each time
   --minutes M    for how long; default 1, fractions too
   --accounts K   default 14, two of each provider
+  --operators O  default 2, which elect a leader; 1 works without
   --trace        tells each deed, and each version of accounts and copies, as it comes
 `;
 
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     minutes: { type: 'string', default: '1' },
     accounts: { type: 'string', default: '14' },
+    operators: { type: 'string', default: '2' },
     trace: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -41,10 +43,11 @@ async function main(): Promise<void> {
   const seed = number('seed', values.seed ?? String(Math.floor(Math.random() * 1_000_000)), 0);
   const minutes = number('minutes', values.minutes, 0.05);
   const accounts = number('accounts', values.accounts, 1);
-  const replay = `npm run chaos -- --seed ${seed} --minutes ${minutes} --accounts ${accounts}`;
+  const operators = number('operators', values.operators, 1);
+  const replay = `npm run chaos -- --seed ${seed} --minutes ${minutes} --accounts ${accounts} --operators ${operators}`;
   console.log(replay);
   try {
-    const outcome = await run({ seed, accounts, ms: minutes * 60_000 }, say);
+    const outcome = await run({ seed, accounts, operators, ms: minutes * 60_000 }, say);
     console.log(tableOf(outcome));
     if (outcome.violations.length === 0) return;
     for (const { rule, account, at, what } of outcome.violations)

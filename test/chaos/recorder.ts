@@ -16,13 +16,16 @@ export interface Version<T> {
   gone?: true;
 }
 
-/** Everything that accounts and verified copies of a namespace ever were, in the order in which it became so. */
+/** Everything that accounts and verified copies of some namespaces ever were, in the order in which it became so. */
 export interface Recorder {
   accounts: readonly Version<CloudAccount>[];
   copies: readonly Version<Secret>[];
   /** The accounts that are there now. */
   present: () => CloudAccount[];
+  /** Names tell accounts apart, whatever namespace they are in. */
   account: (name: string) => CloudAccount | undefined;
+  /** The copies that are there now. */
+  presentCopies: () => Secret[];
   close(): Promise<void>;
 }
 
@@ -32,32 +35,33 @@ export interface Recorder {
  */
 export async function startRecorder(
   controlPlane: ControlPlane,
-  namespace: string,
+  namespaces: readonly string[],
   onFault: (fault: unknown) => void,
 ): Promise<Recorder> {
   const client = adminClient(controlPlane);
   const stop = new AbortController();
-  const common = { client, namespace, onFault };
   const accounts = createStore<CloudAccount & KubeObject>();
   const copies = createStore<Secret>();
   const seenAccounts: Version<CloudAccount>[] = [];
   const seenCopies: Version<Secret>[] = [];
-  const reflectors = [
-    createReflector(recorded({ ...common, resource: CLOUD_ACCOUNTS, store: accounts }, seenAccounts)),
-    createReflector(
-      recorded(
-        { ...common, resource: SECRETS, store: copies, fieldSelector: `type=${VERIFIED_SECRET_TYPE}` },
-        seenCopies,
-      ),
-    ),
-  ];
+  noteDeletions(accounts, seenAccounts);
+  noteDeletions(copies, seenCopies);
+  const fieldSelector = `type=${VERIFIED_SECRET_TYPE}`;
+  const reflectors = namespaces.flatMap(namespace => {
+    const common = { client, namespace, onFault };
+    return [
+      createReflector(recorded({ ...common, resource: CLOUD_ACCOUNTS, store: accounts }, seenAccounts)),
+      createReflector(recorded({ ...common, resource: SECRETS, store: copies, fieldSelector }, seenCopies)),
+    ];
+  });
   const running = reflectors.map(reflector => reflector.run(stop.signal));
   await Promise.all(reflectors.map(({ synced }) => synced));
   return {
     accounts: seenAccounts,
     copies: seenCopies,
     present: () => accounts.list(),
-    account: name => accounts.get(`${namespace}/${name}`),
+    account: name => accounts.list().find(({ metadata }) => metadata.name === name),
+    presentCopies: () => copies.list(),
     async close() {
       stop.abort();
       await Promise.all(running);
@@ -66,17 +70,18 @@ export async function startRecorder(
   };
 }
 
+function noteDeletions<T extends KubeObject>(store: WritableStore<T>, versions: Version<T>[]): void {
+  store.subscribe(({ type, object }) => {
+    if (type === 'deleted') versions.push({ at: Date.now(), object, gone: true });
+  });
+}
+
 /** A reflector shows its transform every object before the store sees it: also a version that is soon overwritten. */
 function recorded<T extends KubeObject>(
   options: ReflectorOptions<T> & { store: WritableStore<T> },
   versions: Version<T>[],
 ): ReflectorOptions<T> {
   const last = new Map<string, string>();
-  options.store.subscribe(({ type, object }) => {
-    if (type !== 'deleted') return;
-    versions.push({ at: Date.now(), object, gone: true });
-    last.delete(object.metadata.uid);
-  });
   return {
     ...options,
     transform(object) {

@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloudAccount } from '../../operator/api/cloudaccount.generated.ts';
-import { OPERATOR_NAME, type ProviderName } from '../../operator/api/names.ts';
+import { OPERATOR_NAME } from '../../operator/api/names.ts';
 import { createDetector } from '../integration/leaks/detector.ts';
 import { canariesOf, objectOutlets, requestOutlets } from '../integration/leaks/outlets.ts';
 import { type Actor, createActor } from './deeds.ts';
-import { type History, type Verdict, type Violation, violationsIn } from './invariants.ts';
-import { type Planned, planOf, type PlanOptions } from './plan.ts';
+import type { History, Violation } from './history.ts';
+import { violationsIn } from './invariants.ts';
+import { type Deed, type Planned, planOf, type PlanOptions } from './plan.ts';
 import { statusOf } from './recorder.ts';
 import { storyOf } from './story.ts';
-import { createWorld, NAMESPACE, type Say, type World } from './world.ts';
+import { secretPath } from './subjects.ts';
+import { verdictsOf } from './verdicts.ts';
+import { createWorld, NAMESPACES, type Say, type World } from './world.ts';
 
 /** What was done, what was seen, and what broke a promise. */
 export interface Outcome {
@@ -18,39 +21,35 @@ export interface Outcome {
   violations: Violation[];
 }
 
-/** The call of each provider that decides; others of a check only add to it. */
-const VERDICT_CALL: Readonly<Record<ProviderName, string>> = {
-  Hetzner: '/v1/locations',
-  DigitalOcean: '/v2/account',
-  Vultr: '/v2/account',
-  Linode: '/v4/profile',
-  TransIP: '/v6/auth',
-  Hostinger: '/api/vps/v1/data-centers',
-  UpCloud: '/1.3/account',
-};
-
 /** What the run itself did to a version is known so long after the version was seen. */
 const JUDGED_AFTER_MS = 3_000;
 const JUDGED_EVERY_MS = 5_000;
 /** From the end of all faults to everything being well, of which a call that hung may take 15 s. */
 const CONVERGENCE_MS = 60_000;
+const SETTLING_MS = 1_500;
+const AT_REST_MS = 2_500;
 
 /** Runs a plan to its end. */
 export async function run(options: PlanOptions, say: Say): Promise<Outcome> {
-  const world = await createWorld(options.seed, say);
+  const world = await createWorld(options.seed, options.operators, say);
   try {
     const actor = createActor(world, options.accounts);
     const told = new Map<string, Violation>();
     const judge = (until?: number): void => {
       const history = historyOf(world, actor);
-      for (const violation of violationsIn(history, until)) {
+      const found = world.found.filter(({ account, at }) => !wasLost(history, account, at));
+      for (const violation of [...violationsIn(history, until), ...found]) {
         const key = JSON.stringify(violation);
         if (!told.has(key)) say(`VIOLATION ${key}\n${storyOf(history, violation)}`, false);
         told.set(key, violation);
       }
     };
     await actor.begin();
-    const judging = setInterval(() => judge(Date.now() - JUDGED_AFTER_MS), JUDGED_EVERY_MS);
+    const judging = setInterval(() => {
+      judge(Date.now() - JUDGED_AFTER_MS);
+      // Bodies and all, they would fill the memory of a long run.
+      world.ways.forEach(way => way.takeWrites());
+    }, JUDGED_EVERY_MS);
     const done = await carryOut(planOf(options), actor, say);
     const calmAt = Date.now();
     await actor.mend();
@@ -59,6 +58,7 @@ export async function run(options: PlanOptions, say: Say): Promise<Outcome> {
     clearInterval(judging);
     judge();
     const violations = [...told.values(), ...(await finalViolations(world, actor))];
+    violations.push(...(await violationsAtRest(world)));
     return { done, violations, figures: { ...figuresOf(world, actor), capped, converged } };
   } finally {
     await world.close();
@@ -72,17 +72,38 @@ async function carryOut(plan: readonly Planned[], actor: Actor, say: Say): Promi
     await sleep(Math.max(0, startedAt + at - performance.now()));
     say(JSON.stringify(deed), true);
     const isDone = await actor.act(deed);
-    const name =
-      deed.kind === 'fault'
-        ? `fault: ${[deed.fault.kind, 'status' in deed.fault ? deed.fault.status : ''].join(' ').trim()}`
-        : deed.kind === 'replace'
-          ? `replace: ${deed.with}`
-          : deed.kind;
+    const name = nameOf(deed);
     const count = counts.get(name) ?? { done: 0, skipped: 0 };
     counts.set(name, count);
     count[isDone ? 'done' : 'skipped'] += 1;
   }
   return counts;
+}
+
+function nameOf(deed: Deed): string {
+  switch (deed.kind) {
+    case 'fault': {
+      const status = 'status' in deed.fault ? ` ${deed.fault.status}` : '';
+      return `fault: ${deed.fault.kind}${status}${deed.call === undefined ? '' : ' at one call'}`;
+    }
+    case 'replace':
+      return `replace: ${deed.with}`;
+    case 'edit proof':
+      return `edit proof: ${deed.how}`;
+    case 'half-open watch':
+      return `half-open watch: ${deed.watched}`;
+    case 'gateway':
+      return `gateway: ${deed.on}`;
+    case 'deny':
+      return `deny ${deed.what}: ${deed.how}`;
+    default:
+      return deed.kind;
+  }
+}
+
+/** Whoever takes a copy away must not wonder when it is deleted; nor whoever gives it to another account. */
+function wasLost({ losses }: History, account: string, at: number): boolean {
+  return (losses.get(account) ?? []).some(loss => loss <= at && loss > at - 30_000);
 }
 
 /**
@@ -92,32 +113,32 @@ async function carryOut(plan: readonly Planned[], actor: Actor, say: Say): Promi
  */
 async function converge(world: World, actor: Actor): Promise<number> {
   const open = (): CloudAccount[] =>
-    actor.subjects.flatMap(({ name, held }) => {
+    actor.book.subjects.flatMap(({ name, held }) => {
       const account = world.recorder.account(name);
       if (account === undefined) throw new Error(`${name} is not there`);
       return isWell(account, held.at(-1)?.credential, world) || isCapped(account) ? [] : [account];
     });
-  await actor.recheckAll('the faults are over');
+  await actor.recheckAll();
   const isHourly = ({ status }: CloudAccount): boolean =>
     status?.conditions?.some(({ reason }) => reason === 'CheckPostponed') ?? false;
   await until(() => open().every(isHourly), world, open);
   if (open().length > 0) {
-    await world.operator.kill();
-    world.operator.start();
+    for (const operator of world.operators.all) await operator.end('SIGKILL');
+    for (const operator of world.operators.all) await operator.start();
     await until(() => open().length === 0, world, open);
   }
-  return actor.subjects.filter(({ name }) => {
+  return actor.book.subjects.filter(({ name }) => {
     const account = world.recorder.account(name);
     return account !== undefined && isCapped(account) && statusOf(account, 'Ready') !== 'True';
   }).length;
 }
 
-async function until(accept: () => boolean, { operator }: World, open: () => CloudAccount[]): Promise<void> {
+async function until(accept: () => boolean, { operators }: World, open: () => CloudAccount[]): Promise<void> {
   for (const deadline = performance.now() + CONVERGENCE_MS; !accept(); await sleep(100)) {
     if (performance.now() < deadline) continue;
     const states = open().map(({ metadata, status }) => `${metadata.name}: ${JSON.stringify(status)}`);
     throw new Error(
-      `not well ${CONVERGENCE_MS / 1_000} s after the faults ended:\n${states.join('\n')}\n${operator.output().slice(-3_000)}`,
+      `not well ${CONVERGENCE_MS / 1_000} s after the faults ended:\n${states.join('\n')}\n${operators.output().slice(-3_000)}`,
     );
   }
 }
@@ -131,42 +152,53 @@ function isWell(
   wanted: Record<string, string> | undefined,
   { recorder }: World,
 ): boolean {
-  const ref = account.status?.verifiedSecretRef;
+  const { status, spec, metadata } = account;
+  const { verifiedSecretRef: ref } = status ?? {};
+  const name = spec.verifiedSecret?.name ?? `${metadata.name}-verified`;
   if (statusOf(account, 'Ready') !== 'True' || statusOf(account, 'Connected') !== 'True') return false;
-  const copy = recorder.copies.findLast(({ object }) => object.metadata.uid === ref?.uid);
-  if (copy === undefined || copy.gone || copy.object.metadata.resourceVersion !== ref?.resourceVersion)
-    return false;
+  if (ref?.name !== name || status?.observedGeneration !== metadata.generation) return false;
+  const copies = recorder
+    .presentCopies()
+    .filter(copy => copy.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid));
+  const [copy] = copies;
+  // Neither an old one nor a forged one is left.
+  if (copies.length !== 1 || copy?.metadata.uid !== ref.uid) return false;
+  if (copy.metadata.resourceVersion !== ref.resourceVersion) return false;
+  const keys: Readonly<Record<string, string>> = spec.verifiedSecret?.keys ?? {};
   return Object.entries(wanted ?? {}).every(
-    ([field, value]) => Buffer.from(copy.object.data?.[field] ?? '', 'base64').toString() === value.trim(),
+    ([field, value]) =>
+      Buffer.from(copy.data?.[keys[field] ?? field] ?? '', 'base64').toString() === value.trim(),
   );
 }
 
-function historyOf({ recorder, gaps, clouds, operator }: World, actor: Actor): History {
-  const { credentials, tampered, losses, accountOf } = actor;
-  const verdicts = clouds.flatMap(cloud =>
-    cloud.log.flatMap(({ time: at, path, token, status, invented }): Verdict[] => {
-      if (token === undefined || path !== VERDICT_CALL[cloud.name as ProviderName]) return [];
-      const credential = cloud.token(token).name;
-      const account = accountOf.get(credential);
-      if (account === undefined) return [];
-      if (status < 300 && !invented) return [{ at, account, credential, says: 'accepted' }];
-      // Of the faults only the one that says so in the provider's own words is a refusal.
-      const isRefusal = status === 401 || (status === 403 && !invented);
-      return isRefusal ? [{ at, account, credential, says: 'refused' }] : [];
-    }),
-  );
+function historyOf({ recorder, gaps, clouds, operators, disturbances }: World, { book }: Actor): History {
   const { accounts, copies } = recorder;
-  return { accounts, copies, verdicts, credentials, tampered, losses, starts: operator.starts, gaps };
+  const { credentials, tampered, losses, accountOf, lives, rechecks } = book;
+  const verdicts = verdictsOf(clouds, name => accountOf.get(name), operators.processOf);
+  const { processes } = operators;
+  return {
+    ...{ accounts, copies, verdicts, credentials, tampered, losses, lives, processes },
+    ...{ disturbances, rechecks, gaps },
+  };
+}
+
+/** When nothing happens, nothing is written. */
+async function violationsAtRest({ ways }: World): Promise<Violation[]> {
+  await sleep(SETTLING_MS);
+  ways.forEach(way => way.takeWrites());
+  await sleep(AT_REST_MS);
+  const writes = ways.flatMap(way => way.takeWrites());
+  return writes.map(what => ({ rule: 'at rest nothing is written', account: '', at: Date.now(), what }));
 }
 
 /** What is looked at once, when all is over. */
 async function finalViolations(world: World, actor: Actor): Promise<Violation[]> {
   const at = Date.now();
-  const { controlPlane, clouds, operator, call } = world;
+  const { controlPlane, clouds, operators, call } = world;
   const detector = createDetector(canariesOf(clouds));
   const outlets = [
-    { channel: 'log', text: operator.output() },
-    ...(await objectOutlets(controlPlane, NAMESPACE)),
+    { channel: 'log', text: operators.output() },
+    ...(await Promise.all(NAMESPACES.map(namespace => objectOutlets(controlPlane, namespace)))).flat(),
     ...requestOutlets(clouds),
   ];
   const leaks = outlets
@@ -178,26 +210,33 @@ async function finalViolations(world: World, actor: Actor): Promise<Violation[]>
       what: `shown in ${channel}`,
     }));
   const written: Violation[] = [];
-  for (const { name } of actor.subjects) {
+  for (const subject of actor.book.subjects) {
+    const { name } = subject;
     const source = await call<{ metadata: { managedFields?: { manager?: string }[] } }>(
       'GET',
-      `/api/v1/namespaces/${NAMESPACE}/secrets/${name}-token`,
+      secretPath(subject, `${name}-token`),
     );
     if (source?.metadata.managedFields?.some(({ manager }) => manager === OPERATOR_NAME))
       written.push({ rule: "the user's Secret is only read", account: name, at, what: 'it was written' });
   }
-  const ends = operator.ends();
-  return [
-    ...leaks,
-    ...written,
-    ...(ends > 0
-      ? [{ rule: 'the operator runs', account: '', at, what: `it ended ${ends} times by itself` }]
-      : []),
-  ];
+  const ends = operators.ends.map(({ at: when, what }) => ({
+    ...{ rule: 'the operator runs', account: '', at: when },
+    what: `it ended: ${what}`,
+  }));
+  return [...leaks, ...written, ...ends, ...bugsIn(operators.output(), at)];
+}
+
+/** What an operator says when it meets a case that its authors did not think of. */
+const BUG = /"(InvariantError|TypeError|RangeError|ReferenceError|SyntaxError)"/;
+
+function bugsIn(log: string, at: number): Violation[] {
+  const lines = log.split('\n').filter(line => BUG.test(line));
+  const texts = new Set(lines.map(line => line.replace(/"time":"[^"]*",?/, '')));
+  return [...texts].map(what => ({ rule: 'no bug', account: '', at, what }));
 }
 
 function figuresOf(world: World, actor: Actor): Outcome['figures'] {
-  const { accounts, copies, verdicts, starts } = historyOf(world, actor);
+  const { accounts, copies, verdicts, processes } = historyOf(world, actor);
   const last = new Map<string, string>();
   let demotions = 0;
   for (const { object } of accounts) {
@@ -207,8 +246,8 @@ function figuresOf(world: World, actor: Actor): Outcome['figures'] {
     last.set(uid, status);
   }
   return {
-    accounts: actor.subjects.length,
-    starts: starts.length,
+    accounts: actor.book.subjects.length,
+    starts: processes.length,
     calls: world.clouds.reduce((sum, { log }) => sum + log.length, 0),
     accepted: verdicts.filter(({ says }) => says === 'accepted').length,
     refused: verdicts.filter(({ says }) => says === 'refused').length,

@@ -1,12 +1,12 @@
 import { VERIFICATION_ANNOTATION } from '../../operator/api/names.ts';
-import { bytesIn, type History, type Violation } from './invariants.ts';
+import { bytesIn, type History, type Violation } from './history.ts';
 
 /** How far back it goes. */
 const STORY_MS = 20_000;
 
 /** What was seen of an account before a promise was broken, one line each; no bytes of a credential. */
 export function storyOf(history: History, { account, at: end }: Violation): string {
-  const { accounts, copies, verdicts, losses, credentials, tampered, starts } = history;
+  const { accounts, copies, verdicts, losses, credentials, tampered, processes, disturbances } = history;
   const lines: [number, string][] = [
     ...accounts
       .filter(({ object }) => object.metadata.name === account)
@@ -15,7 +15,17 @@ export function storyOf(history: History, { account, at: end }: Violation): stri
           ({ type, status: is, reason }) => `${type}=${is}(${reason})`,
         );
         const { candidate, confirming, refusals, account: identity, verifiedSecretRef } = status ?? {};
-        const facts = { suspend: spec.suspend, candidate, confirming, refusals, identity, verifiedSecretRef };
+        const { lastHandledRecheck: handled, observedGeneration: generation } = status ?? {};
+        const facts = {
+          suspend: spec.suspend,
+          handled,
+          generation,
+          candidate,
+          confirming,
+          refusals,
+          identity,
+          verifiedSecretRef,
+        };
         return [at, `account ${gone ? 'gone' : shown.join(' ')} ${JSON.stringify(facts)}`];
       }),
     ...copies
@@ -34,7 +44,11 @@ export function storyOf(history: History, { account, at: end }: Violation): stri
       .filter(verdict => verdict.account === account)
       .map(({ at, credential, says }): [number, string] => [at, `provider: ${credential} ${says}`]),
     ...(losses.get(account) ?? []).map((at): [number, string] => [at, 'copy tampered with or deleted']),
-    ...starts.map((at): [number, string] => [at, 'operator started']),
+    ...processes.map(({ startedAt }): [number, string] => [startedAt, 'operator started']),
+    ...disturbances.map(({ from, to, provider, accounts: of }): [number, string] => [
+      from,
+      `disturbed ${provider ?? of?.join() ?? 'everything'} until ${to === Infinity ? 'now' : new Date(to).toISOString()}`,
+    ]),
   ];
   return lines
     .filter(([at]) => at >= end - STORY_MS && at <= end + 1_000)

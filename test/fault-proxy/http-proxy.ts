@@ -35,6 +35,8 @@ export type Action =
   /** Breaks while the answer is passed on: after that many bytes of its body, so also within a watch. */
   | { kind: 'reset' | 'fin' | 'stall'; afterBytes: number }
   | { kind: 'delay'; ms: number }
+  /** Each part of the answer waits for it: a watch that is half-open for a while, and then tells everything late. */
+  | { kind: 'valve'; passes: () => Promise<void> | undefined }
   /** Answers without asking the target. */
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
   /** The same after the target has done it: a gateway that answers in its place. */
@@ -265,6 +267,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
     try {
       for await (const chunk of source) {
         await stalled?.promise;
+        if (action?.kind === 'valve') await action.passes();
         const part = chunk.subarray(0, limit - passed);
         passed += part.length;
         if (!response.write(part)) await once(response, 'drain');

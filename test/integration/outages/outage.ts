@@ -56,7 +56,7 @@ export async function openOutage(provider: ProviderName, count: number): Promise
   const bed = await createTestbed({ now: () => time.now() });
   const cloud = bed.cloud(provider);
   const faults: unknown[] = [];
-  const recorder = await startRecorder(bed.controlPlane, bed.namespace, fault => faults.push(fault));
+  const recorder = await startRecorder(bed.controlPlane, [bed.namespace], fault => faults.push(fault));
   const names: string[] = [];
   const tokens: CloudToken[] = [];
 
