@@ -94,6 +94,7 @@ const STEPS: readonly Step[] = [
     full: true,
     needs: { kubernetes: KUBERNETES },
   },
+  { name: 'mutations', command: ['test/mutations/main.ts'], full: true },
   ...older.map(({ name }) => ({
     name: `integration-${name}`,
     command: jest('integration', 120_000),
