@@ -202,6 +202,17 @@ async function prepare({ needs = {} }: Step): Promise<void> {
   if (needs.helm) await findOrBuildHelm();
 }
 
+/** A step whose needs cannot be met has failed; the others are tried all the same. */
+async function prepareAndRun(step: Step): Promise<Count> {
+  try {
+    await prepare(step);
+  } catch (error) {
+    console.error((error as Error).message);
+    return { passed: 0, failed: 1 };
+  }
+  return runStep(step);
+}
+
 const total: Count = { passed: 0, failed: 0 };
 const failures: string[] = [];
 const start = performance.now();
@@ -209,8 +220,7 @@ if (isFull) console.log(`properties: PROPERTY_SEED=${properties['PROPERTY_SEED']
 for (const step of chosenSteps(process.argv.slice(2))) {
   console.log(`\n== ${step.name}`);
   const stepStart = performance.now();
-  await prepare(step);
-  const count = await runStep(step);
+  const count = await prepareAndRun(step);
   total.passed += count.passed;
   total.failed += count.failed;
   if (count.failed > 0) failures.push(step.name);
