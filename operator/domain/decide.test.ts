@@ -211,3 +211,17 @@ test('a right that a working credential loses, or gets, is told', () => {
   world.advance(SECOND);
   expect(conditionOf(world, 'Connected')?.message).not.toContain('lacks');
 });
+
+test('a stronger identity that a later check of the same bytes proves is added, and none is lost', () => {
+  const world = createWorld({ secret: 'good-a' });
+  world.provider(() => accepted({ account: { ids: ['user:1'] } }));
+  world.advance(SECOND);
+  expect(world.status().account?.id).toBe('user:1');
+  world.provider(() => accepted({ account: { ids: ['euuid:x', 'user:1'], name: 'ACME' } }));
+  world.request('learn');
+  world.advance(SECOND);
+  world.provider(() => accepted({ account: { ids: ['user:1'] } }));
+  world.request('again');
+  world.advance(SECOND);
+  expect(world.status().account).toEqual({ id: 'euuid:x', ids: ['euuid:x', 'user:1'], name: 'ACME' });
+});

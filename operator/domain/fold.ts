@@ -108,7 +108,7 @@ export function adopt(facts: Facts, draft: Draft, proof: Proof, ref: VerifiedSec
   status.verifiedSecretRef = ref;
   // Bytes that this process knows, and no verdict in hand: an annotation that says more was edited.
   const isSettled = published !== undefined && inHand === undefined && status.credential !== undefined;
-  if (isSettled || !isNewer(proof, status, facts.now)) return;
+  if (isSettled || !isNewer(proof, status)) return;
   const comparison = compareAccounts(status.account?.ids ?? [], account, undefined);
   status.credential = structuredClone(credential);
   if (account === undefined) delete status.account;
@@ -127,7 +127,7 @@ export function adopt(facts: Facts, draft: Draft, proof: Proof, ref: VerifiedSec
  * Whether the proof speaks of another credential than status does, or of a later verdict on the same. First by what it
  * is about, and only then by time: a verdict that was written under a clock that ran ahead is not the later one.
  */
-function isNewer({ account, credential }: Proof, status: CloudAccountStatus, now: number): boolean {
+function isNewer({ account, credential }: Proof, status: CloudAccountStatus): boolean {
   const known = status.credential;
   if (known === undefined) return true;
   const { access, hint, source, verifiedAt } = credential;
@@ -137,8 +137,7 @@ function isNewer({ account, credential }: Proof, status: CloudAccountStatus, now
   if (access !== known.access || hint !== known.hint || !isSameAccount) return true;
   if (source.uid === known.source.uid && source.resourceVersion !== known.source.resourceVersion)
     return BigInt(source.resourceVersion) > BigInt(known.source.resourceVersion);
-  const at = (text: string): number => Math.min(Date.parse(text), now);
-  return at(verifiedAt) > at(known.verifiedAt);
+  return Date.parse(verifiedAt) > Date.parse(known.verifiedAt);
 }
 
 function verified({ help, noIdentity }: Facts, { status }: Draft, notComparable: boolean): Because {
