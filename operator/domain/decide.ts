@@ -358,7 +358,9 @@ function render(facts: Facts, draft: Draft, { blocker, suspended }: Rendering): 
   const expiresAt = expiryOf(next);
   if (refusalsInWindow(next.refusals, now) === undefined) delete next.refusals;
   next.servers ??= { count: 0, names: [] };
-  if (next.candidate !== undefined && blocker !== undefined && !REFUSED_REASONS.has(next.candidate.reason)) {
+  // A missing Secret stays one whatever else blocks: the time for which it is waited for hangs on it.
+  const isOpen = (reason: string): boolean => reason !== 'SecretNotFound' && !REFUSED_REASONS.has(reason);
+  if (next.candidate !== undefined && blocker !== undefined && isOpen(next.candidate.reason)) {
     next.candidate.reason = blocker.reason;
   }
   return withConditions(next, {

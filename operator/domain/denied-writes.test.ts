@@ -54,6 +54,16 @@ describe('a write of the copy that is denied', () => {
     expect(world.history.calls).toHaveLength(1);
   });
 
+  test('does not lengthen the time for which a missing Secret is waited for', () => {
+    const world = connected();
+    world.quota(true);
+    world.deleteSecret();
+    const until = world.status().candidate?.nextAttemptTime;
+    world.change({ layout: 'DO_TOKEN' });
+    world.advance(MINUTE);
+    expect(world.status().candidate).toMatchObject({ reason: 'SecretNotFound', nextAttemptTime: until });
+  });
+
   test("tells the API server's words, those that were said first", () => {
     const world = connected();
     world.quota(true);

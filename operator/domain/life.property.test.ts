@@ -71,6 +71,7 @@ function holding(bytes: string): Happening {
 
 const suspended = happening('suspend: true', world => world.change({ suspend: true }));
 
+const otherKeys = happening('verifiedSecret.keys: renamed', world => world.change({ layout: 'TOKEN' }));
 const spec = oneOf(
   happening('access: ReadOnly', world => world.change({ access: 'ReadOnly' })),
   happening('access: ReadWrite', world => world.change({ access: 'ReadWrite' })),
@@ -82,13 +83,14 @@ const spec = oneOf(
   happening('recheckInterval: 168h', world => world.change({ intervalMs: 168 * HOUR })),
   happening('verifiedSecret.name: copy', world => world.change({ copyName: 'copy' })),
   happening('verifiedSecret.name: renamed', world => world.change({ copyName: 'renamed' })),
-  happening('verifiedSecret.keys: renamed', world => world.change({ layout: 'TOKEN' })),
+  otherKeys,
 );
 
+const secretDeleted = happening('the Secret is deleted', world => world.deleteSecret());
 const secretFaults = oneOf(
   touched,
   touched,
-  happening('the Secret is deleted', world => world.deleteSecret()),
+  secretDeleted,
   happening('the Secret is spoilt', world => world.spoilSecret('the key "token" is missing or empty.')),
 );
 
@@ -112,6 +114,8 @@ const processFaults = oneOf(
   happening('killed after publishing', world => world.crashAt('after publish')),
   happening('killed before relocating', world => world.crashAt('before relocate')),
   happening('killed after relocating', world => world.crashAt('after relocate')),
+  happening('killed before restoring', world => world.crashAt('before restore')),
+  happening('killed after restoring', world => world.crashAt('after restore')),
   happening('killed before a status write', world => world.crashAt('before status')),
   happening('killed after a status write', world => world.crashAt('after status')),
   happening('killed as a check begins', world => world.crashAt('after check')),
@@ -266,7 +270,13 @@ describe('whatever happens', () => {
       'good-a',
       0,
     ];
-    holds(anything, law, { examples: [streakVoidWhileSuspended, acceptanceInHandForADay] });
+    const otherKeysDeniedWithoutASecret: Life = [
+      [passing(HOUR), quotaExceeded, secretDeleted, otherKeys, passing(SECOND)],
+      'good-a',
+      0,
+    ];
+    const examples = [streakVoidWhileSuspended, acceptanceInHandForADay, otherKeysDeniedWithoutASecret];
+    holds(anything, law, { examples });
   });
 
   test('a restart of an account that is well and has nothing due makes no call and no write', () => {

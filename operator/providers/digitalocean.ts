@@ -58,9 +58,9 @@ async function verify(credential: Credential, request: CheckRequest, http: Provi
   if ('kind' in token) return token;
   // A filter on the way can say 403 as well. Where the scopes of the token hold account:read, DigitalOcean itself says no
   // only for the role of its user, and then by the documented id.
-  const error = readError(answer.json);
-  if (account === undefined && readsAccount(token.scopes) && !/^forbidden$/i.test(error.code ?? '')) {
-    return classify([], answer.status, error, []);
+  if (account === undefined && readsAccount(token.scopes)) {
+    const error = readError(answer.json);
+    if (!/^forbidden$/i.test(error.code ?? '')) return classify([], answer.status, error, []);
   }
   // For the same reason a 403 proves nothing without another call that was good.
   if (account === undefined && !token.proven) {

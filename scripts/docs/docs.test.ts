@@ -31,6 +31,8 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   node: ['disable-sigusr1', 'experimental-vm-modules', 'max-semi-space-size'],
   'other programs': ['domain-filter', 'provider', 'source', 'status-include-resources'],
   'npm run …': [
+    'operators',
+    'table',
     'accounts',
     'check',
     'dir',

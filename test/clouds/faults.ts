@@ -163,9 +163,10 @@ export function isInvented(fault: Fault): boolean {
   return !isWire(fault) && !['latency', 'contentType', 'rename'].includes(fault.kind);
 }
 
-/** How the answer is to be sent: the last fault that says so. */
+/** How the answer is to be sent: the last fault that says so, as it is now (it may count by getters). */
 export function wireOf(faults: readonly Fault[]): Extract<Fault, Wire> | undefined {
-  return faults.findLast(fault => isWire(fault)) as Extract<Fault, Wire> | undefined;
+  const found = faults.findLast(fault => isWire(fault)) as Extract<Fault, Wire> | undefined;
+  return found && { ...found };
 }
 
 /** Whether an answer of so many bytes does not arrive whole. */
