@@ -32,6 +32,18 @@ export const MUTATIONS: readonly Mutation[] = [
     test: 'compareAccounts',
   },
   {
+    name: 'identity-a-stronger-one-is-not-learnt',
+    promise: 'a stronger identity that a later check proves is added',
+    file: 'operator/domain/decide.test.ts',
+    test: 'a stronger identity that a later check',
+  },
+  {
+    name: 'denied-write-prolongs-the-wait-for-a-secret',
+    promise: 'a denied write does not lengthen the time for which a missing Secret is waited for',
+    file: DENIED,
+    test: 'does not lengthen the time for which a missing Secret',
+  },
+  {
     name: 'absence-edited-copy-is-lost',
     promise: 'a copy that somebody edited while the provider is down is put right from the source',
     file: 'operator/domain/timelines.test.ts',
