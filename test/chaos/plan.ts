@@ -1,3 +1,4 @@
+import { randomOf } from '../random.ts';
 import { PROVIDER_NAMES, type ProviderName } from '../../operator/api/names.ts';
 import type { Fault } from '../clouds/faults.ts';
 import { CALLS } from './verdicts.ts';
@@ -97,17 +98,6 @@ export interface PlanOptions {
   ms: number;
 }
 
-/** A number in [0, 1) each time (mulberry32); the same ones for the same seed. */
-export function createRandom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** How often each happens, relative to the others. What ends something, or is planned by the clock, has none. */
 const WEIGHTS: Partial<Record<Deed['kind'], number>> = {
   replace: 30,
@@ -191,7 +181,7 @@ const CALM_MS = 1_000;
 
 /** The deeds of a run in order. The same options give the same plan. */
 export function planOf({ seed, accounts, operators, ms }: PlanOptions): Planned[] {
-  const random = createRandom(seed);
+  const random = randomOf(seed);
   const below = (limit: number): number => Math.floor(random() * limit);
   const oneOf = <T>(items: readonly T[]): T => items[below(items.length)] as T;
   const planned: Planned[] = [];

@@ -1,5 +1,5 @@
 import { RECHECK_ANNOTATION, VERIFICATION_ANNOTATION } from '../../../operator/api/names.ts';
-import { randomOf } from '../random.ts';
+import { randomOf } from '../../random.ts';
 import { COPY, SOURCE, type Stage } from '../stage.ts';
 
 /** What the user asks for. */

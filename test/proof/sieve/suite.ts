@@ -1,7 +1,7 @@
 import { inParallel } from '../../bench/parallel.ts';
 import type { Arena } from '../arena.ts';
 import type { Findings } from '../findings.ts';
-import { shuffled } from '../random.ts';
+import { shuffled } from '../../random.ts';
 import { describePerturbation, type Perturbation } from './perturbation.ts';
 import { perturb, refer, type Reference } from './run.ts';
 import { STORIES, type Story } from './stories.ts';
