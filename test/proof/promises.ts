@@ -34,10 +34,11 @@ function unverifiedCopies(stage: Stage): string[] {
 /** Once there is a working copy there is always one, until the account goes or the run itself takes it away. */
 function lostCopies(stage: Stage): string[] {
   const working = new Map<string, Secret>();
-  let isGone = false;
+  const goneOwners = new Set<string>();
   return stage.arena.witness.versions(stage.namespace).flatMap(version => {
     if (version.kind === 'account') {
-      isGone = version.gone === true || version.object.metadata.deletionTimestamp !== undefined;
+      const { uid, deletionTimestamp } = version.object.metadata;
+      if (version.gone === true || deletionTimestamp !== undefined) goneOwners.add(uid);
       return [];
     }
     const { object, gone } = version;
@@ -48,7 +49,9 @@ function lostCopies(stage: Stage): string[] {
       return [];
     }
     working.delete(uid);
-    if (before === undefined || working.size > 0 || isGone) return [];
+    // It goes with its account, also when another one of that name is there by then.
+    const isCollected = before?.metadata.ownerReferences?.some(owner => goneOwners.has(owner.uid)) ?? false;
+    if (before === undefined || working.size > 0 || isCollected) return [];
     if (stage.deleted.has(uid) || (!gone && stage.written.has(resourceVersion))) return [];
     // It can only be made anew.
     if (before.immutable) return [];

@@ -66,7 +66,7 @@ export interface Stage {
   answers(token: CloudToken, status: number): number;
   /** Calls of this run by path. */
   calls(): Record<string, number>;
-  /** Requests of operators that were no GET, leases and events excepted. */
+  /** Requests of living operators that were no GET, leases and events excepted. */
   writes(): string[];
   /** What was seen on the way of a request, and must never be. */
   wrong: string[];
@@ -336,6 +336,8 @@ export async function openStage(arena: Arena): Promise<Stage> {
     },
     writes: () =>
       ways
+        // What a dead process still tries reaches nobody.
+        .filter(way => !way.isDead())
         .flatMap(requestsOf)
         .filter(({ method }) => method !== 'GET')
         .map(labelOf),
