@@ -144,7 +144,7 @@ async function runStep(step: Step): Promise<Count> {
   const folder = mkdtempSync(join(tmpdir(), 'test-'));
   try {
     const results = join(folder, 'results.json');
-    const { code } = await runNode(step, [...step.command, '--json', '--outputFile', results], true);
+    const { code } = await runNode(step, [...step.command, '--json', '--outputFile', results], true, results);
     if (step.mayBeLeftOut && code === 0 && !existsSync(results)) return { passed: 0, failed: 0 };
     return readCount(results, code);
   } finally {
@@ -164,7 +164,11 @@ function readCount(results: string, code: number | null): Count {
   return { passed: run.numPassedTests, failed: code !== 0 && failed === 0 ? 1 : failed };
 }
 
-function runNode(step: Step, args: readonly string[], show: boolean) {
+/** How long a process may take to end after its results are there. */
+const END_GRACE_MS = 120_000;
+
+/** @param results a file that is there once the work is done: a process that does not end by itself after that is ended */
+function runNode(step: Step, args: readonly string[], show: boolean, results?: string) {
   const child = spawn(process.execPath, args, {
     cwd: root,
     // Some tests try more where time is given: such as a crash at every request, and not only where it costs most.
@@ -175,10 +179,21 @@ function runNode(step: Step, args: readonly string[], show: boolean) {
   const chunks: Buffer[] = [];
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  let doneAt: number | undefined;
+  let isEnded = false;
+  const watch = setInterval(() => {
+    if (results === undefined || !existsSync(results)) return;
+    doneAt ??= performance.now();
+    if (performance.now() - doneAt < END_GRACE_MS) return;
+    // Node.js itself was seen to wait for ever, in its clean-up of handles, for one that does not close.
+    console.log(`== ${step.name}: all tests have ended and the process has not; it is killed`);
+    isEnded = true;
+    child.kill('SIGKILL');
+  }, 1_000);
   return new Promise<{ code: number | null; output: Buffer }>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', code => resolve({ code, output: Buffer.concat(chunks) }));
-  });
+    child.once('close', code => resolve({ code: isEnded ? 0 : code, output: Buffer.concat(chunks) }));
+  }).finally(() => clearInterval(watch));
 }
 
 function chosenSteps(args: readonly string[]): readonly Step[] {
