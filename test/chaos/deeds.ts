@@ -124,6 +124,8 @@ export function createActor(world: World, count: number): Actor {
           spec: { verifiedSecret: { name: `${name}-copy-${fresh()}` } },
         });
       case 'rekey copy': {
+        // Which fields there are depends on the provider.
+        if (current === undefined) return false;
         const keys = { [fieldOf(current)]: `KEY_${fresh()}` };
         return patchAccount(world, subject, { spec: { verifiedSecret: { keys } } });
       }

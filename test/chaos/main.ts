@@ -37,7 +37,11 @@ const NAMES: Readonly<Record<string, string>> = {
 };
 
 if (values.help) process.stdout.write(HELP);
-else await main();
+else {
+  await main();
+  // A run that failed may have left something that waits.
+  process.exit();
+}
 
 async function main(): Promise<void> {
   const seed = number('seed', values.seed ?? String(Math.floor(Math.random() * 1_000_000)), 0);

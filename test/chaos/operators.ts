@@ -44,6 +44,7 @@ export interface OperatorsOptions {
 const preload = (path: string): string => new URL(path, import.meta.url).href;
 const PRELOADS = [preload('../../scripts/die-with-parent.mjs'), preload('clock.mjs')];
 /** What a kubelet does with a process that ended by itself. */
+const LOADING_MS = 3_000;
 const RESTARTED_AFTER_MS = 500;
 const LOST_LEAD = 'LeadershipLostError';
 
@@ -104,11 +105,14 @@ export function createOperators({ count, program, dir, clouds, argsOf }: Operato
       ended = once(started, 'exit').then(([code]) => {
         if (child === started) child = undefined;
         thawed(process);
-        if (ending === 'SIGKILL' || (ending === 'SIGTERM' && code === 0) || isOver) return;
+        const ageMs = Date.now() - process.startedAt;
+        // Before Node.js has loaded the program nobody handles the signal.
+        const isStopped = ending === 'SIGTERM' && (code === 0 || (code === null && ageMs < LOADING_MS));
+        if (ending === 'SIGKILL' || isStopped || isOver) return;
         // Whoever loses the lease ends, and is started anew: that is how it is meant.
         const isLost = output().slice(-20_000).includes(LOST_LEAD);
         if (ending === 'SIGTERM' || !isLost)
-          ends.push({ at: Date.now(), what: `${ending ?? 'by itself'}, code ${code}` });
+          ends.push({ at: Date.now(), what: `${ending ?? 'by itself'}, code ${code}, after ${ageMs} ms` });
         if (ending === undefined) setTimeout(() => void start(), RESTARTED_AFTER_MS);
       });
     }
