@@ -45,7 +45,7 @@ export async function publish(turn: Turn, proof: Proof, credential: Credential):
     if (!isKubeError(error) || isAborted(error)) throw error;
     const retry = nextRetry(turn, record.publishRetry);
     record.publishRetry = retry;
-    if (!isRefusal(error) && retry.attempts <= TOLERATED_FAULTS) throw error;
+    if (!isDenial(error) && retry.attempts <= TOLERATED_FAULTS) throw error;
     const detail = safeText((error.serverText ?? '').slice(0, 200), credential);
     record.memory.notWritable = detail === undefined ? {} : { detail };
   }
@@ -55,8 +55,8 @@ export async function publish(turn: Turn, proof: Proof, credential: Credential):
  * The API server (quota, rights, admission, a namespace that ends, annotations that leave no room) or a webhook that it
  * asks said no; a webhook that is down comes as 500.
  */
-function isRefusal({ code, status = 0 }: KubeError): boolean {
-  return code === 'KUBE_HTTP' && (status < 500 || status === 500) && status !== 429;
+function isDenial({ code, status = 0 }: KubeError): boolean {
+  return code === 'KUBE_HTTP' && status <= 500 && status !== 429;
 }
 
 function nextRetry({ context: { clock } }: Turn, before: AccountRecord['publishRetry']) {
