@@ -13,6 +13,8 @@ afterAll(() => bed.close());
 
 const { namespace, name } = operatorServiceAccount();
 const OPERATOR = `system:serviceaccount:${namespace}:${name}`;
+/** So that no try of a refused credential is due soon after its third. */
+const AGAIN_SOON = ['--retry-refused-after=1s,2s'];
 const WRITES = ['create', 'update', 'patch', 'delete', 'deletecollection'];
 
 /** Writes of the operator in this test's namespace, by the API server's own audit log. */
@@ -60,7 +62,7 @@ describe('a restart', () => {
     const cloud = bed.cloud('Vultr');
     const token = cloud.createToken();
     cloud.revoke(token.index);
-    const operator = await bed.start();
+    const operator = await bed.start({ args: AGAIN_SOON });
     await bed.putSecret('bad-token', token.credential);
     await bed.putAccount('bad', 'Vultr');
     await bed.until('bad', ({ status }) => status?.candidate?.attempts === 3, 'asked again twice');
@@ -68,7 +70,7 @@ describe('a restart', () => {
     const before = await bed.account('bad');
     const called = cloud.calls({ token: token.index });
 
-    const restarted = await bed.start();
+    const restarted = await bed.start({ args: AGAIN_SOON });
     await bed.putAccount('marker', 'Vultr');
     await bed.until('marker', account => shown(account, 'Reconciling') === 'True SecretNotFound');
     await restarted.stop();

@@ -4,7 +4,8 @@ import { operatorServiceAccount } from '../support/control-plane.ts';
 import { createTestbed, shown, type Testbed } from '../support/testbed.ts';
 import { eventually } from '../support/wait.ts';
 
-const UNWATCHED = { args: ['--secrets-watch=false'] };
+/** A Secret that is missing is looked for as often as the first of the times. */
+const UNWATCHED = { args: ['--secrets-watch=false', '--retry-refused-after=1s,2s'] };
 
 let bed: Testbed;
 
