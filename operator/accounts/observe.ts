@@ -12,6 +12,8 @@ export interface Readings {
   source?: SourceReading;
   /** Copies by name; `absent`: the API server has none of that name. */
   copies: Map<string, CopyReading | 'absent'>;
+  /** The version of the account that they were inspected for. */
+  inspectedFor?: CloudAccount;
 }
 
 /** The Secret under the name of the copy: whether it is in the way, and what may be overwritten. */

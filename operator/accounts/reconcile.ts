@@ -11,6 +11,7 @@ import { isKubeError } from '../kube/errors.ts';
 import type { Provider } from '../providers/provider.ts';
 import { beginCheck } from './check.ts';
 import { type Context, recordOf } from './context.ts';
+import { inspectCopy } from './copy.ts';
 import { observe, referenceOf } from './observe.ts';
 import { copyInForce, lookUpCopyName, lookUpUnwatched, takeCopy, takeSource } from './reading.ts';
 import { announce, type Turn } from './turn.ts';
@@ -73,8 +74,19 @@ function unsupported({ clock }: Context, { metadata, spec, status = {} }: CloudA
   return unsupportedStatus(status, { now: clock.now(), generation, provider: spec.provider });
 }
 
-/** Drops what is void by now: readings of a Secret that is no longer referred to, and a waiting time that is over. */
-function prepare({ context, account, record, readings }: Turn): void {
+/**
+ * Drops what is void by now: readings of a Secret that is no longer referred to, what copies were found to be for an older
+ * version of the account, and a waiting time that is over.
+ */
+function prepare(turn: Turn): void {
+  const { context, account, provider, record, readings } = turn;
+  if (readings.inspectedFor !== account) {
+    for (const [name, read] of readings.copies) {
+      if (read === 'absent') continue;
+      readings.copies.set(name, inspectCopy(read.secret, account, provider, context.fingerprint));
+    }
+    readings.inspectedFor = account;
+  }
   if (record.source?.reference !== referenceOf(account)) {
     delete record.source;
     delete readings.source;

@@ -46,8 +46,11 @@ export interface StageOperator {
 export interface Stage {
   arena: Arena;
   namespace: string;
-  /** Four credentials: `a` and `b` of one account of the provider, `c` of another; `r` of the first, for reading only. */
-  tokens: Readonly<Record<'a' | 'b' | 'c' | 'r', CloudToken>>;
+  /**
+   * Credentials: `a` and `b` of one account of the provider, `c` of another; `r` of the first, for reading only; `x` of the
+   * first, revoked.
+   */
+  tokens: Readonly<Record<'a' | 'b' | 'c' | 'r' | 'x', CloudToken>>;
   start(options?: StartOptions): Promise<StageOperator>;
   account(): CloudAccount | undefined;
   secrets(): Promise<Secret[]>;
@@ -101,7 +104,9 @@ export async function openStage(arena: Arena): Promise<Stage> {
     b: cloud.createToken({ account: mine }),
     c: cloud.createToken({ account: theirs }),
     r: cloud.createToken({ account: mine, scopes: ['account:read', 'droplet:read'] }),
+    x: cloud.createToken({ account: mine }),
   };
+  cloud.revoke(tokens.x.index);
   const indexes = new Set(Object.values(tokens).map(({ index }) => index));
   const firstCall = cloud.log.length;
   const written = new Set<string>();

@@ -1,3 +1,4 @@
+import { RECHECK_ANNOTATION } from '../../../operator/api/names.ts';
 import type { Arena } from '../arena.ts';
 import { differences, type Normal, stateOf } from '../normal.ts';
 import { brokenPromises, historyOf } from '../promises.ts';
@@ -24,6 +25,7 @@ export interface Failure {
 }
 
 const PATIENCE_MS = 20_000;
+const SETTLED_MS = 30_000;
 /** Nothing may be written for so long once all is at rest. */
 const REST_MS = 300;
 
@@ -92,7 +94,7 @@ async function startAfresh(arena: Arena, situations: readonly Situation[]): Prom
       await settle(stage);
     }
     await stage.quiet(500);
-    if (!isSeen(stage))
+    if (!(await isSeen(stage)))
       throw new Error(`a fresh start gets no status: ${JSON.stringify(situations)}; ${historyOf(stage)}`);
     return await stateOf(stage);
   } finally {
@@ -100,15 +102,32 @@ async function startAfresh(arena: Arena, situations: readonly Situation[]): Prom
   }
 }
 
+/** Waits until the operator has seen all that was asked for and nothing is to come within seconds. */
 async function settle(stage: Stage): Promise<void> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + SETTLED_MS;
   do await stage.quiet();
-  while ((!isSeen(stage) || isOnTheWay(stage)) && performance.now() < deadline);
+  while ((!(await isSeen(stage)) || isOnTheWay(stage)) && performance.now() < deadline);
 }
 
-function isSeen(stage: Stage): boolean {
+/** Status speaks of the spec, the Secrets and the request as they are now. */
+async function isSeen(stage: Stage): Promise<boolean> {
+  const secrets = await stage.secrets();
   const account = stage.account();
-  return account !== undefined && account.status?.observedGeneration === account.metadata.generation;
+  if (account === undefined) return false;
+  const { metadata, spec, status } = account;
+  const source = secrets.find(({ metadata: { name } }) => name === spec.credentialsSecretRef.name);
+  const isSourceSeen =
+    source === undefined
+      ? status?.candidate?.reason === 'SecretNotFound'
+      : [status?.candidate?.source, status?.credential?.source].some(
+          seen =>
+            seen?.uid === source.metadata.uid && seen.resourceVersion === source.metadata.resourceVersion,
+        );
+  return (
+    status?.observedGeneration === metadata.generation &&
+    status?.lastHandledRecheck === metadata.annotations?.[RECHECK_ANNOTATION] &&
+    isSourceSeen
+  );
 }
 
 async function reaches(stage: Stage, expected: Normal): Promise<string[]> {

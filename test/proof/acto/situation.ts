@@ -120,14 +120,12 @@ export function record(past: Situation[], change: Change): void {
 
 /** Makes it so: what differs from what was asked for before, or all of it on fresh objects. */
 export async function ask(stage: Stage, now: Situation, before?: Situation): Promise<void> {
-  const { tokens, arena } = stage;
+  const { tokens } = stage;
   if (now.source !== before?.source) {
-    if (now.source === 'revoked') arena.cloud.revoke(tokens.b.index);
-    if (now.source === 'b') arena.cloud.change(tokens.b.index, { revoked: false });
     const values: Record<Exclude<Situation['source'], 'missing'>, Record<string, string>> = {
       a: tokens.a.credential,
       b: tokens.b.credential,
-      revoked: tokens.b.credential,
+      revoked: tokens.x.credential,
       'another account': tokens.c.credential,
       'read only': tokens.r.credential,
       empty: { token: '' },
