@@ -1,4 +1,4 @@
-import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import type { CloudAccount, CloudAccountStatus } from '../api/cloudaccount.generated.ts';
 import type { ProviderName } from '../api/names.ts';
 import type { Memory } from '../domain/facts.ts';
 import type { Outcome } from '../domain/outcome.ts';
@@ -24,6 +24,13 @@ export interface Clock {
   timers?: QueueClock;
 }
 
+/** A status, what it was written over, and the verdicts that stand in it. */
+export interface StatusWrite {
+  before: CloudAccountStatus;
+  status: CloudAccountStatus;
+  settled: readonly ('result' | 'inHand')[];
+}
+
 /** What the process remembers of one account, by its UID. */
 export interface AccountRecord {
   memory: Memory;
@@ -35,6 +42,8 @@ export interface AccountRecord {
   lookedUp?: string;
   /** When writing the copy is tried again, and how often it failed; planned at `since`. */
   publishRetry?: { attempts: number; notBefore: number; since: number };
+  /** Writes of status that got no answer: one of them may stand there. */
+  unanswered: StatusWrite[];
   /** Ends the check that is under way. */
   abort?: AbortController;
 }
@@ -75,7 +84,7 @@ export interface Context {
 export function recordOf({ records }: Context, uid: string): AccountRecord {
   const found = records.get(uid);
   if (found !== undefined) return found;
-  const record: AccountRecord = { memory: { refusals: [], retries: {} } };
+  const record: AccountRecord = { memory: { refusals: [], retries: {} }, unanswered: [] };
   records.set(uid, record);
   return record;
 }

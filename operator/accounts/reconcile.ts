@@ -15,7 +15,7 @@ import { inspectCopy } from './copy.ts';
 import { observe, referenceOf } from './observe.ts';
 import { copyInForce, lookUpCopyName, lookUpUnwatched, takeCopy, takeSource } from './reading.ts';
 import { announce, type Turn } from './turn.ts';
-import { publish, sweep, writeStatus } from './writing.ts';
+import { publish, readUnanswered, sweep, takeLanded, writeStatus } from './writing.ts';
 
 /** More steps than any path has: a bug must not spin. */
 const MAX_STEPS = 25;
@@ -24,11 +24,13 @@ const MAX_STEPS = 25;
 export async function reconcileAccount(context: Context, key: string): Promise<ReconcileResult | void> {
   const readings: Turn['readings'] = { copies: new Map() };
   const before = context.accounts.get(key)?.status;
+  await readUnanswered(context, key);
   for (let steps = 0; steps < MAX_STEPS; steps++) {
     const account = context.accounts.get(key);
     // Removal needs nothing of us: the copy goes with its owner, and no provider is asked.
     if (account === undefined || account.metadata.deletionTimestamp !== undefined) return;
     const record = recordOf(context, account.metadata.uid);
+    takeLanded({ context, account, record, readings });
     const provider = providerOf(context, account);
     if (provider === undefined) {
       if (await writeStatus({ context, account, record, readings }, unsupported(context, account))) return;
@@ -45,7 +47,7 @@ export async function reconcileAccount(context: Context, key: string): Promise<R
       await perform(turn, step);
       continue;
     }
-    if (step.status !== undefined && !(await writeStatus(turn, step.status))) continue;
+    if (step.status !== undefined && !(await writeStatus(turn, step.status, step.settled))) continue;
     if (step.postponedRecheck) {
       announce(turn, {
         type: 'Warning',
@@ -53,11 +55,7 @@ export async function reconcileAccount(context: Context, key: string): Promise<R
         note: postponedRecheckNote(provider.name),
       });
     }
-    if (step.settled !== undefined) {
-      for (const slot of step.settled) delete record.memory[slot];
-      if (step.settled.includes('inHand')) delete record.accepted;
-      continue;
-    }
+    if (step.settled !== undefined) continue;
     await sweep(turn, before);
     return wakeUp(turn, step);
   }

@@ -7,7 +7,7 @@ import { isAborted, isConflict, isKubeError, isNotFound, type KubeError } from '
 import { formatKey, keyOf, type KubeObject } from '../kube/resource.ts';
 import type { Credential } from '../providers/provider.ts';
 import { safeText } from '../providers/redact.ts';
-import type { AccountRecord, Context } from './context.ts';
+import type { AccountRecord, Context, StatusWrite } from './context.ts';
 import { buildCopy, inspectCopy, isRecorded, removeCopy, writeCopy } from './copy.ts';
 import { equalJson } from './equal-json.ts';
 import { placeOf } from './observe.ts';
@@ -19,6 +19,8 @@ import { announce, fetchSecret, rememberSecret, type Turn, type Writing } from '
 const WRITE_BACKOFF = { baseMs: 1_000, maxMs: 300_000 };
 /** Faults that may pass at once (a broken connection, an overloaded server) are told only when they go on. */
 const TOLERATED_FAULTS = 2;
+/** So many writes without an answer are remembered of one account. */
+const MAX_UNANSWERED = 4;
 
 /**
  * Writes the bytes with their proof under the wanted name and keys. A write that is denied is a fact like others: it is
@@ -89,12 +91,22 @@ async function findAccount(context: Context, key: { namespace: string; name: str
   }
 }
 
-/** Applies the status where it differs. Returns false when somebody else wrote the account: decide again. */
-export async function writeStatus(turn: Writing, status: CloudAccountStatus): Promise<boolean> {
+/**
+ * Applies the status where it differs; the verdicts that stand in it are forgotten.
+ * @returns false when somebody else wrote the account: decide again
+ */
+export async function writeStatus(
+  turn: Writing,
+  status: CloudAccountStatus,
+  settled: StatusWrite['settled'] = [],
+): Promise<boolean> {
   const { context, account, record } = turn;
   const { name, namespace, resourceVersion } = account.metadata;
   const before = account.status ?? {};
-  if (equalJson(before, status)) return true;
+  if (equalJson(before, status)) {
+    settle(record, settled);
+    return true;
+  }
   const object = {
     apiVersion: `${GROUP}/${VERSION}`,
     kind: 'CloudAccount',
@@ -102,34 +114,73 @@ export async function writeStatus(turn: Writing, status: CloudAccountStatus): Pr
     metadata: { name, namespace, resourceVersion },
     status,
   };
+  const write = { before, status, settled };
+  const options = { fieldManager: OPERATOR_NAME, force: true, subresource: 'status' as const };
   try {
-    const options = { fieldManager: OPERATOR_NAME, force: true, subresource: 'status' as const };
     const applied = await context.client.apply<CloudAccount>(CLOUD_ACCOUNTS, object, options);
+    landed(turn, write, applied);
+    if (equalJson(applied.status, status)) return true;
     // What others wrote (a restored status) an apply leaves where it is. It would be decided on again without an end.
-    const written = equalJson(applied.status, status)
-      ? applied
-      : await context.client.replace<CloudAccount>(CLOUD_ACCOUNTS, { ...applied, status }, options);
-    turn.account = keep(turn, written);
+    const whole = { ...applied, status };
+    turn.account = keep(turn, await context.client.replace<CloudAccount>(CLOUD_ACCOUNTS, whole, options));
+    return true;
   } catch (error) {
     if (isConflict(error)) await refreshAccount(turn);
     else if (isNotFound(error)) forgetAccount(turn);
-    else throw error;
+    else {
+      if (!isRefused(error)) record.unanswered = [...record.unanswered.slice(1 - MAX_UNANSWERED), write];
+      throw error;
+    }
     return false;
   }
+}
+
+/** The API server said no before it wrote anything: of an error of its own that cannot be known. */
+function isRefused(error: unknown): boolean {
+  return isKubeError(error) && error.code === 'KUBE_HTTP' && (error.status ?? 0) < 500;
+}
+
+/**
+ * A write that got no answer may have been done all the same. Its verdicts must not be counted once more, so the account
+ * is read by name before anything is decided.
+ */
+export async function readUnanswered(context: Context, key: string): Promise<void> {
+  const account = context.accounts.get(key);
+  if (account === undefined || !context.records.get(account.metadata.uid)?.unanswered.length) return;
+  await refreshAccount({ context, account });
+}
+
+/** Takes it for done where status is as it was to be. */
+export function takeLanded(turn: Writing): void {
+  const { account, record } = turn;
+  const write = record.unanswered.findLast(({ status }) => equalJson(account.status ?? {}, status));
+  if (write !== undefined) landed(turn, write, account);
+}
+
+function landed(turn: Writing, { before, status, settled }: StatusWrite, account: CloudAccount): void {
+  const { context, record, readings } = turn;
+  turn.account = keep(turn, account);
+  record.unanswered = [];
+  settle(record, settled);
   // A copy that was found proven is what this process knows to be in force.
-  for (const copy of turn.readings.copies.values()) {
+  for (const copy of readings.copies.values()) {
     if (copy === 'absent' || !isRecorded(copy.secret, status.verifiedSecretRef)) continue;
     if (copy.view.fingerprint !== undefined) record.memory.published = copy.view.fingerprint;
   }
   if (status.candidate === undefined) delete record.memory.refused;
   for (const transition of transitions(before, status)) announce(turn, transition);
   if (status.health !== before.health) context.onHealth?.(turn.account, before.health);
-  return true;
 }
 
-async function refreshAccount(turn: Writing): Promise<void> {
-  const { name, namespace } = turn.account.metadata;
-  if ((await findAccount(turn.context, { namespace, name })) === undefined) forgetAccount(turn);
+/** What stands in status is remembered no longer. */
+function settle(record: AccountRecord, slots: StatusWrite['settled']): void {
+  for (const slot of slots) delete record.memory[slot];
+  if (slots.includes('inHand')) delete record.accepted;
+}
+
+async function refreshAccount({ context, account }: Pick<Writing, 'context' | 'account'>): Promise<void> {
+  const { name, namespace } = account.metadata;
+  if ((await findAccount(context, { namespace, name })) === undefined) forgetAccount({ context, account });
 }
 
 /** Lets the store know, so that the next decision rests on it, and returns what the store holds now. */
@@ -138,7 +189,7 @@ function keep({ context: { accounts } }: Writing, account: CloudAccount): CloudA
   return accounts.get(formatKey(account.metadata)) ?? account;
 }
 
-function forgetAccount({ context, account: { metadata } }: Writing): void {
+function forgetAccount({ context, account: { metadata } }: Pick<Writing, 'context' | 'account'>): void {
   context.accounts.remove(formatKey(metadata), metadata.resourceVersion);
 }
 

@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { FaultProxy } from '../../fault-proxy/http-proxy.ts';
 import { faultProxyFor } from '../kube/support.ts';
 import { createTestbed, shown, type Testbed } from '../support/testbed.ts';
 import { eventually } from '../support/wait.ts';
 
-/** The spec changes while the operator is between two steps of one reconciliation. */
+/** What happens between two steps of one reconciliation: the spec changes, or a write is done and its answer is lost. */
 let bed: Testbed;
 let proxy: FaultProxy;
 
@@ -13,6 +13,7 @@ beforeAll(async () => {
   proxy = await faultProxyFor(bed.controlPlane);
   await bed.start({ server: proxy.url });
 });
+afterEach(() => proxy.clearRules());
 afterAll(async () => {
   await bed.close();
   await proxy.close();
@@ -48,4 +49,72 @@ test('keys that change once the copy is written, before status is, are put right
     ({ metadata, status }) => status?.observedGeneration === metadata.generation,
   );
   expect(shown(after, 'Ready')).toBe('True Verified');
+});
+
+// Found by `npm run chaos`: the verdict was still in hand, and was counted once more.
+test.each(['reset', 'fin'] as const)('a refusal whose write got no answer (%s) counts once', async kind => {
+  const cloud = bed.cloud('Hetzner');
+  const token = cloud.createToken();
+  cloud.revoke(token.index);
+  const name = `lost-${kind}`;
+  const rule = proxy.addRule({
+    method: 'PATCH',
+    path: new RegExp(`/cloudaccounts/${name}/status`),
+    times: 1,
+    action: { kind, when: 'after' },
+  });
+  await bed.putSecret(`${name}-token`, token.credential);
+  await bed.putAccount(name, 'Hetzner');
+
+  const refused = await bed.until(name, found => shown(found, 'Stalled') === 'True CredentialRejected');
+  await eventually(
+    async () => (await bed.events(name)).filter(({ reason }) => reason === 'CredentialRejected'),
+    events => events.length > 0,
+    'told',
+  );
+  const after = await bed.account(name);
+
+  expect(rule.hits).toBe(1);
+  expect(refused.status?.refusals?.count).toBe(1);
+  expect(after?.status).toEqual(refused.status);
+  expect(after?.status?.candidate?.attempts).toBe(1);
+  expect(cloud.calls({ token: token.index })).toBe(1);
+});
+
+test('a refusal counts once where a second write, which takes off what others wrote, comes too late', async () => {
+  const other = await createTestbed();
+  const cloud = other.cloud('Hetzner');
+  const token = cloud.createToken();
+  cloud.revoke(token.index);
+  await other.putSecret('restored-token', token.credential);
+  await other.putAccount('restored', 'Hetzner');
+  const { status } = await other.controlPlane.api(
+    'PATCH',
+    `/apis/strackt.io/v1alpha1/namespaces/${other.namespace}/cloudaccounts/restored/status?fieldManager=backup`,
+    { status: { confirming: { reason: 'CredentialRejected', count: 2, since: '2026-01-01T00:00:00Z' } } },
+    'application/merge-patch+json',
+  );
+  expect(status).toBe(200);
+  const touch = async () => void (await other.patchAccount('restored', { spec: { label: 'Touched' } }));
+  const rule = proxy.addRule({
+    method: 'PUT',
+    path: /\/cloudaccounts\/restored\/status/,
+    times: 1,
+    action: { kind: 'hook', before: touch },
+  });
+
+  await other.start({ server: proxy.url });
+
+  const refused = await other.until(
+    'restored',
+    found =>
+      found.status?.observedGeneration === found.metadata.generation &&
+      found.status?.confirming === undefined &&
+      shown(found, 'Stalled') === 'True CredentialRejected',
+  );
+  await other.close();
+  expect(rule.hits).toBe(1);
+  expect(refused.spec.label).toBe('Touched');
+  expect(refused.status?.candidate?.attempts).toBe(1);
+  expect(refused.status?.refusals?.count).toBe(1);
 });
