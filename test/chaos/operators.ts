@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cloud } from '../clouds/kit.ts';
 import type { Process } from './history.ts';
@@ -44,12 +44,11 @@ export interface OperatorsOptions {
 const preload = (path: string): string => new URL(path, import.meta.url).href;
 const PRELOADS = [preload('../../scripts/die-with-parent.mjs'), preload('clock.mjs')];
 /** What a kubelet does with a process that ended by itself. */
-const LOADING_MS = 3_000;
 const RESTARTED_AFTER_MS = 500;
 const LOST_LEAD = 'LeadershipLostError';
 
 export function createOperators({ count, program, dir, clouds, argsOf }: OperatorsOptions): Operators {
-  const log = join(dir, 'operator.log');
+  const logOf = (index: number): string => join(dir, `operator-${index}.log`);
   const processes: Process[] = [];
   const doors = new Map<string, number>();
   const ends: { at: number; what: string }[] = [];
@@ -84,7 +83,7 @@ export function createOperators({ count, program, dir, clouds, argsOf }: Operato
         endpoints.push(`--provider-endpoint=${cloud.name}=${door}`);
       }
       if (isOver) return;
-      const file = openSync(log, 'a');
+      const file = openSync(logOf(index), 'a');
       const started = spawn(
         globalThis.process.execPath,
         [...PRELOADS.flatMap(url => ['--import', url]), program, ...argsOf(slot), ...endpoints],
@@ -106,11 +105,12 @@ export function createOperators({ count, program, dir, clouds, argsOf }: Operato
         if (child === started) child = undefined;
         thawed(process);
         const ageMs = Date.now() - process.startedAt;
-        // Before Node.js has loaded the program nobody handles the signal.
-        const isStopped = ending === 'SIGTERM' && (code === 0 || (code === null && ageMs < LOADING_MS));
+        // Until the program is loaded, and says so, nobody handles the signal.
+        const isLoaded = said(index) !== '';
+        const isStopped = ending === 'SIGTERM' && (code === 0 || (code === null && !isLoaded));
         if (ending === 'SIGKILL' || isStopped || isOver) return;
         // Whoever loses the lease ends, and is started anew: that is how it is meant.
-        const isLost = output().slice(-20_000).includes(LOST_LEAD);
+        const isLost = said(index).includes(LOST_LEAD);
         if (ending === 'SIGTERM' || !isLost)
           ends.push({ at: Date.now(), what: `${ending ?? 'by itself'}, code ${code}, after ${ageMs} ms` });
         if (ending === undefined) setTimeout(() => void start(), RESTARTED_AFTER_MS);
@@ -150,8 +150,12 @@ export function createOperators({ count, program, dir, clouds, argsOf }: Operato
     };
   }
 
+  function said(index: number): string {
+    return existsSync(logOf(index)) ? readFileSync(logOf(index), 'utf8') : '';
+  }
+
   function output(): string {
-    return readFileSync(log, 'utf8');
+    return processes.map((_, index) => said(index)).join('');
   }
 
   return {
