@@ -23,7 +23,7 @@ const ENTRIES = {
   bench: { script: 'test/bench/main.ts', controlPlane: true },
   chaos: { script: 'test/chaos/main.ts', controlPlane: true },
   proof: { script: 'test/proof/main.ts', controlPlane: true },
-  mutations: { script: 'test/mutations/main.ts', controlPlane: false },
+  mutations: { script: 'test/mutations/main.ts', controlPlane: true },
   e2e: { script: 'test/e2e/main.ts', controlPlane: false },
   'control-plane': { script: 'test/control-plane/main.ts', controlPlane: true },
   build: { script: 'scripts/build.ts', controlPlane: false },

@@ -1,15 +1,26 @@
-/** A mend taken out again, and the test that must go red. */
-export interface Mutation {
+/** A mend taken out again, and what must go red. */
+export type Mutation = {
   /** `patches/<name>.patch`, as `git diff` writes it. */
   name: string;
   /** What no longer holds with it. */
   promise: string;
+} & (TestCase | Replay);
+
+export interface TestCase {
   /** The file of the test, and what its name holds. */
   file: string;
   test: string;
 }
 
+/** A run of chaos or of the proof that found it. */
+export interface Replay {
+  program: 'test/chaos/main.ts' | 'test/proof/main.ts';
+  args: readonly string[];
+}
+
 const DENIED = 'operator/domain/denied-writes.test.ts';
+const ABSENCE = 'test/integration/accounts/absence.test.ts';
+const BETWEEN_STEPS = 'test/integration/accounts/between-steps.test.ts';
 const DIGITALOCEAN = 'operator/providers/digitalocean.test.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -121,5 +132,45 @@ export const MUTATIONS: readonly Mutation[] = [
     promise: 'what waited while the lead was lost is not written any more',
     file: 'operator/kube/client.test.ts',
     test: 'is not sent once it may not be any more',
+  },
+  {
+    name: 'absence-a-copy-is-judged-by-an-older-spec',
+    promise: 'a copy is judged by the account as it is now, whatever it was when the copy was read',
+    program: 'test/proof/main.ts',
+    args: ['sieve', '--only', 're-key the copy: restart in the past: accounts #1 (MODIFIED web)'],
+  },
+  {
+    name: 'verdict-counts-twice-without-an-answer',
+    promise: 'a verdict counts once, though the write that says so got no answer',
+    file: BETWEEN_STEPS,
+    test: 'whose write got no answer',
+  },
+  {
+    name: 'verdict-counts-twice-beside-a-restored-status',
+    promise: 'a verdict counts once, though what others wrote into status takes a second write',
+    file: BETWEEN_STEPS,
+    test: 'a refusal counts once where a second write',
+  },
+  {
+    name: 'absence-finalizers-of-others-go',
+    promise: 'finalizers of others on a copy survive a replacement',
+    file: ABSENCE,
+    test: 'finalizers of others on a copy survive',
+  },
+  {
+    name: 'absence-a-proof-needs-no-schema',
+    promise: 'what an annotation says is held against the schema of status before it is believed',
+    file: ABSENCE,
+    test: 'keeps no status from being written',
+  },
+  {
+    name: 'absence-a-copy-is-not-read-by-name',
+    promise: 'what a cache does not hold is read by name before anything is concluded',
+    program: 'test/proof/main.ts',
+    args: [
+      'sieve',
+      '--only',
+      'rename the copy to a taken name: unobserved: copies #1 (MODIFIED web-verified)',
+    ],
   },
 ];

@@ -2,11 +2,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Mutation, MUTATIONS } from './list.ts';
+import { type Mutation, MUTATIONS, type Replay, type TestCase } from './list.ts';
 
 /**
- * `npm run mutations [-- NAME…]`: takes each mend out in a copy of the project and expects the test that it names to
- * fail. A patch that applies no more, or a test that stays green (or is not there), fails the run.
+ * `npm run mutations [-- NAME…]`: takes each mend out in a copy of the project and expects the test, or the run of chaos or
+ * of the proof, that it names to fail. A patch that applies no more, or what stays green (or is not there), fails the run.
  */
 
 const root = join(import.meta.dirname, '../..');
@@ -58,49 +58,56 @@ function copyProject(): string {
 }
 
 /** Resolves with what is wrong, if anything is. */
-async function tryOut(copy: string, { name, file, test }: Mutation): Promise<string | undefined> {
-  const patch = join(patches, `${name}.patch`);
+async function tryOut(copy: string, mutation: Mutation): Promise<string | undefined> {
+  const patch = join(patches, `${mutation.name}.patch`);
   const apply = (...more: string[]) =>
     spawnSync('git', ['apply', ...more, patch], { cwd: copy, encoding: 'utf8' });
   const applied = apply();
   if (applied.status !== 0) return `the patch does not apply any more: ${applied.stderr.trim()}`;
   try {
-    const { failed, passed, broken } = await runTest(copy, file, test);
-    // A file that does not load would be red for another reason.
-    if (broken) return `${file} does not load with it`;
-    if (failed === 0) return passed === 0 ? `${file} has no test "${test}"` : `"${test}" stays green`;
-    return undefined;
+    return await ('program' in mutation ? replay(copy, mutation) : runTest(copy, mutation));
   } finally {
     apply('--reverse');
   }
 }
 
-async function runTest(copy: string, file: string, test: string) {
+/** A run that breaks for another reason tells of no violation. */
+async function replay(copy: string, { program, args }: Replay): Promise<string | undefined> {
+  const { code, output } = await run(copy, [program, ...args]);
+  const command = `${program} ${args.join(' ')}`;
+  if (code === 0) return `${command} stays green`;
+  return output.includes('VIOLATION') ? undefined : `${command} does not work with it: ${output.slice(-500)}`;
+}
+
+async function runTest(copy: string, { file, test }: TestCase): Promise<string | undefined> {
   const results = join(copy, 'results.json');
   rmSync(results, { force: true });
-  const jest = 'node_modules/jest/bin/jest.js';
+  const project = file.startsWith('test/integration/') ? 'integration' : 'unit';
   const pattern = test.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  const child = spawn(
-    process.execPath,
-    [
-      ...[
-        '--experimental-vm-modules',
-        '--disable-warning=ExperimentalWarning',
-        jest,
-        '--selectProjects',
-        'unit',
-      ],
-      ...['--runInBand', '--testTimeout', '60000', '--runTestsByPath', file, '--testNamePattern', pattern],
-      ...['--json', '--outputFile', results],
-    ],
-    { cwd: copy, stdio: 'ignore', env: { ...process.env, NODE_OPTIONS: '' } },
-  );
-  await new Promise(resolve => child.once('close', resolve));
-  if (!existsSync(results)) return { failed: 0, passed: 0, broken: true };
-  const run = JSON.parse(readFileSync(results, 'utf8')) as Record<string, number>;
-  return {
-    failed: run['numFailedTests'] ?? 0,
-    passed: run['numPassedTests'] ?? 0,
-    broken: (run['numRuntimeErrorTestSuites'] ?? 0) > 0,
-  };
+  await run(copy, [
+    ...['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
+    ...['node_modules/jest/bin/jest.js', '--selectProjects', project, '--runInBand'],
+    ...['--testTimeout', '60000', '--runTestsByPath', file, '--testNamePattern', pattern],
+    ...['--json', '--outputFile', results],
+  ]);
+  // A file that does not load would be red for another reason.
+  const told = existsSync(results)
+    ? (JSON.parse(readFileSync(results, 'utf8')) as Record<string, number>)
+    : {};
+  if (told['numRuntimeErrorTestSuites'] !== 0) return `${file} does not load with it`;
+  if (told['numFailedTests'] !== 0) return undefined;
+  return told['numPassedTests'] === 0 ? `${file} has no test "${test}"` : `"${test}" stays green`;
+}
+
+async function run(copy: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, args, {
+    cwd: copy,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const code = await new Promise<number | null>(resolve => child.once('close', resolve));
+  return { code, output };
 }
