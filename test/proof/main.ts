@@ -39,7 +39,11 @@ const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, im
 const say = (line: string): void => console.error(`${new Date().toISOString()} ${line}`);
 
 if (values.help) process.stdout.write(HELP);
-else await main();
+else {
+  await main();
+  // Sockets that were reset on purpose can keep Node.js busy for ever as it ends by itself.
+  process.exit();
+}
 
 async function main(): Promise<void> {
   const unknown = positionals.filter(name => name !== 'sieve' && name !== 'acto');
