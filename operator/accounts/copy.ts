@@ -97,7 +97,10 @@ function parseProof(text: string | undefined): Proof | undefined {
 }
 
 function parseKeys(text: string | undefined): Record<string, string> {
-  return (parseObject(text) as Record<string, string> | undefined) ?? {};
+  const entries = Object.entries(parseObject(text) ?? {});
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
 }
 
 /** Annotations may have been edited: anything but a JSON object is none. */

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { transip } from '../providers/transip.ts';
 import { vultr } from '../providers/vultr.ts';
-import { extractCredential } from './source.ts';
+import type { CloudAccount } from '../api/cloudaccount.generated.ts';
+import { extractCredential, inspectSource } from './source.ts';
 
 function data(values: Record<string, string | Buffer>): { data: Record<string, string> } {
   const encoded = Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]);
@@ -25,4 +26,18 @@ test('bytes that are no text are refused by the name of their key', () => {
   expect(extractCredential(data({ token: Buffer.from([0xff, 0x41]) }), vultr, {})).toMatch(
     /^the key "token" does not hold UTF-8 text/,
   );
+});
+
+test('keys and types that every object has are nothing special', () => {
+  for (const name of ['constructor', '__proto__', 'toString']) {
+    expect(extractCredential(data({ [name]: 'abc' }), vultr, { token: name })).toEqual({ token: 'abc' });
+    expect(extractCredential({ data: {} }, vultr, { token: name })).toMatch(/is missing or empty/);
+    const secret = {
+      metadata: { name: 's', uid: 'u', resourceVersion: '1' },
+      type: name,
+      ...data({ token: 'abc' }),
+    };
+    const account = { spec: { credentialsSecretRef: { name: 's' } } } as CloudAccount;
+    expect(inspectSource(secret, account, vultr, () => 'print').credential).toEqual({ token: 'abc' });
+  }
 });

@@ -6,13 +6,15 @@ import type { Fingerprint } from './fingerprint.ts';
 import type { Secret } from './resources.ts';
 
 /** Secrets that are somebody's machinery; letting an account read them would hand them to whoever edits accounts. */
-const REFUSED_TYPES: Readonly<Record<string, string>> = {
-  [VERIFIED_SECRET_TYPE]:
-    'it is the verified copy of another account. Refer to the Secret that a person writes.',
-  'kubernetes.io/service-account-token': 'it is a service account token of Kubernetes.',
-  'bootstrap.kubernetes.io/token': 'it is a bootstrap token of Kubernetes.',
-  'helm.sh/release.v1': 'it is a release record of Helm.',
-};
+const REFUSED_TYPES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    [VERIFIED_SECRET_TYPE]:
+      'it is the verified copy of another account. Refer to the Secret that a person writes.',
+    'kubernetes.io/service-account-token': 'it is a service account token of Kubernetes.',
+    'bootstrap.kubernetes.io/token': 'it is a bootstrap token of Kubernetes.',
+    'helm.sh/release.v1': 'it is a release record of Helm.',
+  }),
+);
 
 /** An RSA key of 8,192 bits takes 6.4 KiB in PEM; servers take headers of 8 to 16 KiB. */
 const MAX_FIELD_LENGTH = 16_384;
@@ -34,7 +36,8 @@ export function inspectSource(
   const { uid, resourceVersion } = secret.metadata;
   const revision = { uid, resourceVersion };
   const found =
-    REFUSED_TYPES[secret.type ?? ''] ?? extractCredential(secret, provider, credentialsSecretRef.keys ?? {});
+    REFUSED_TYPES.get(secret.type ?? '') ??
+    extractCredential(secret, provider, credentialsSecretRef.keys ?? {});
   if (typeof found === 'string') return { view: { state: 'invalid', revision, message: found } };
   return { view: { state: 'read', revision, fingerprint: fingerprint(found) }, credential: found };
 }
@@ -52,12 +55,14 @@ export function extractCredential(
   const keyOf = (field: CredentialField) => keys[field] ?? field;
   const values = new Map<CredentialField, string>();
   for (const field of new Set(fieldSets.flat())) {
-    const value = decode(data[keyOf(field)]);
+    const key = keyOf(field);
+    // A key may be called `constructor`.
+    const value = decode(Object.hasOwn(data, key) ? data[key] : undefined);
     if (value === undefined)
-      return `the key "${keyOf(field)}" does not hold UTF-8 text. Write the value as plain text.`;
+      return `the key "${key}" does not hold UTF-8 text. Write the value as plain text.`;
     // No header and no key is that long, and all that looks for its parts in a provider's text would take seconds.
     if (value.length > MAX_FIELD_LENGTH)
-      return `the key "${keyOf(field)}" holds more than 16 KiB, which is no credential. Write the credential alone.`;
+      return `the key "${key}" holds more than 16 KiB, which is no credential. Write the credential alone.`;
     if (value !== '') values.set(field, value);
   }
   const complete = fieldSets.filter(set => set.every(field => values.has(field)));

@@ -1,7 +1,8 @@
-import { createHash, generateKeyPairSync, verify as verifySignature } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes, verify as verifySignature } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { Outcome } from '../domain/outcome.ts';
+import { forgedKey, pemOf } from '../../test/clouds/forged-key.ts';
 import type { ProviderAnswer, ProviderRequest } from './http.ts';
 import { answer, scriptedHttp } from './scripted-http.ts';
 import { transip } from './transip.ts';
@@ -293,6 +294,10 @@ describe('a private key', () => {
           .privateKey.export({ type: 'pkcs8', format: 'pem' })
           .toString(),
     ],
+    ['transip-key-too-long', () => pemOf(forgedKey(16_384))],
+    ['transip-key-unreadable', () => pemOf(forgedKey(4_096))],
+    ['transip-key-unreadable', () => pemOf(forgedKey(2_048, randomBytes(256)))],
+    ['transip-key-no-pem', () => '-----BEGIN PRIVATE KEY-----'.repeat(600)],
   ])('is refused offline: %s', async (expected, make) => {
     const credential = { login: 'acme', privateKey: make().trim() };
     const problem = transip.checkShape(credential);
@@ -302,6 +307,32 @@ describe('a private key', () => {
     expect(outcome).toEqual({ kind: 'malformed', ...problem });
     expect(http.requests).toEqual([]);
   });
+});
+
+// One signature with such a key took more than a second, in the thread that answers the kubelet.
+test.each<[string, () => string]>([
+  ['forged, of 16,384 bits', () => pemOf(forgedKey(16_384))],
+  ['forged, of 8,192 bits', () => pemOf(forgedKey(8_192))],
+  ['forged, of 4,096 bits', () => pemOf(forgedKey(4_096))],
+  ['forged, with a long exponent', () => pemOf(forgedKey(4_096, randomBytes(512)))],
+  ['of many beginnings', () => '-----BEGIN PRIVATE KEY-----'.repeat(600)],
+  ['of a long label', () => `-----BEGIN ${'A'.repeat(16_000)}`],
+  ['of line breaks', () => `-----BEGIN PRIVATE KEY-----${'\\n'.repeat(8_000)}`],
+])('a key %s takes milliseconds', async (_name, make) => {
+  const privateKey = make();
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const startedAt = performance.now();
+    const checked = transip.verify(
+      { login: 'acme', privateKey },
+      { access: 'ReadOnly', depth: 'first' },
+      scriptedHttp(session(), pong),
+    );
+    times.push(performance.now() - startedAt);
+    await checked;
+  }
+  // The best of them: other programs may run beside it.
+  expect(Math.min(...times)).toBeLessThan(50);
 });
 
 test('the hint is the login and the fingerprint of the public key', () => {

@@ -136,7 +136,7 @@ async function signIn(login: string, key: KeyObject, http: ProviderHttp): Promis
   const answer = await http.call({
     method: 'POST',
     path: '/v6/auth',
-    headers: { signature: signature(key, body) },
+    headers: { signature: await signature(key, body) },
     body,
   });
   if (!answer.ok) return { ok: false, labelTaken: false, outcome: answer.outcome };

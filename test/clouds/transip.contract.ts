@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
 
+import { forgedKey, pemOf } from './forged-key.ts';
 import { BLOCKS } from './blocks.ts';
 import type { CloudContract } from './contract.ts';
 import type { CloudToken } from './kit.ts';
@@ -148,6 +149,16 @@ export const transipContract: CloudContract<TransipAccount, TransipExtra> = {
     {
       name: 'a key that lost a line',
       spoil: ({ privateKey = '', ...rest }) => ({ ...rest, privateKey: privateKey.replace(/\n.+\n/, '\n') }),
+      check: 'transip-key-unreadable',
+    },
+    {
+      name: 'a key longer than any that TransIP gives out',
+      spoil: credential => ({ ...credential, privateKey: pemOf(forgedKey(16_384)) }),
+      check: 'transip-key-too-long',
+    },
+    {
+      name: 'a key of random numbers',
+      spoil: credential => ({ ...credential, privateKey: pemOf(forgedKey(4_096)) }),
       check: 'transip-key-unreadable',
     },
     {
