@@ -33,6 +33,18 @@ const WHY: Readonly<Record<string, string>> = {
 };
 
 /**
+ * Nothing here asks who calls: a caller that sends its request in drips, or none, must not keep the kubelet's probes out.
+ * A scraper or a kubelet sends a few hundred bytes at once.
+ */
+const LIMITS = {
+  headersTimeout: 5_000,
+  requestTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 8_192,
+};
+const MAX_CONNECTIONS = 1_000;
+
+/**
  * Serves a few pages for probes and scrapers. Port 0 takes a free one. Rejects with a {@link ListenError}.
  * @param what is served, for the error
  */
@@ -41,8 +53,9 @@ export async function serve(
   address: { host?: string; port: number },
   routes: Routes,
 ): Promise<Endpoint> {
-  const server = createServer((request, response) => {
-    const route = routes[(request.url ?? '').split('?')[0] ?? ''];
+  const server = createServer(LIMITS, (request, response) => {
+    const path = (request.url ?? '').split('?')[0] ?? '';
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
     void Promise.resolve()
       .then(() => route?.() ?? { status: 404, body: 'not found\n' })
       .catch(() => ({ status: 500, body: 'failed\n' }))
@@ -50,6 +63,7 @@ export async function serve(
         response.writeHead(status, { 'content-type': contentType }).end(body);
       });
   });
+  server.maxConnections = MAX_CONNECTIONS;
   try {
     await listen(server, address);
   } catch (error) {
