@@ -57,6 +57,10 @@ function copy(name: string, metadata: object = {}) {
   };
 }
 
+function owner(name: string, uid = 'b7e0c1d2-0000-4000-8000-000000000000') {
+  return { apiVersion: 'strackt.io/v1alpha1', kind: 'CloudAccount', name, uid, controller: true };
+}
+
 /** A verified copy, made as the operator makes it. */
 async function createCopy(name: string, metadata: object = {}): Promise<void> {
   const { status, body } = await operator.request('POST', secretPath(), { body: copy(name, metadata) });
@@ -81,6 +85,8 @@ describe('a verified copy, to whoever may write Secrets', () => {
   const RECORD =
     "this is the verified copy of CloudAccount NAMESPACE/do: its annotations under strackt.io/ are the operator's record of what was verified";
 
+  const OWNER = 'this is the verified copy of CloudAccount NAMESPACE/do, and is given to no other owner';
+
   test.each([
     ['other bytes', { stringData: { token: 'other' } }, ALONE],
     ['another key', { stringData: { other: 'x' } }, ALONE],
@@ -94,6 +100,8 @@ describe('a verified copy, to whoever may write Secrets', () => {
       { metadata: { annotations: { 'strackt.io/keys': '{}' } } },
       RECORD,
     ],
+    // Account "other" became Connected with it.
+    ['another owner', { metadata: { ownerReferences: [owner('other')] } }, OWNER],
   ])('cannot be given %s', async (_, patch, message) => {
     const before = await readSecret('copy');
     const answer = await editor.request('PATCH', secretPath('copy'), { body: patch, contentType: MERGE });
@@ -163,6 +171,51 @@ describe('a verified copy, to whoever may write Secrets', () => {
   });
 });
 
+describe('the name of a verified copy', () => {
+  const own = (name: string) => ({ metadata: { name }, stringData: { token: 'not verified' } });
+  const make = (name: string) => editor.request('POST', secretPath(), { body: own(name) });
+
+  beforeAll(async () => {
+    for (const body of [account('named'), account('renamed', { verifiedSecret: { name: 'elsewhere' } })])
+      expect((await admin.request('POST', accountsPath(namespace), { body })).status).toBe(201);
+    // The API server's own cache of accounts follows.
+    await eventually(
+      () => editor.request('POST', `${secretPath()}?dryRun=All`, { body: own('elsewhere') }),
+      ({ status }) => status === 403,
+      'the accounts are known',
+      30_000,
+    );
+  });
+
+  // Consumers read whatever has the name: in 20 of 20 tries a Secret made at once after the copy was deleted won.
+  test.each([
+    ['named-verified', 'named'],
+    ['elsewhere', 'renamed'],
+  ])('%s is taken by no other Secret, not even when the copy is deleted', async (name, of) => {
+    await createCopy(name);
+    expect((await editor.request('DELETE', secretPath(name))).status).toBe(200);
+    expectRefusal(
+      await make(name),
+      'copy-names',
+      `Secret ${name} is the verified copy of CloudAccount ${namespace}/${of}, which the operator alone makes; use another name, or give the copy one in spec.verifiedSecret.name`,
+    );
+  });
+
+  test('says nothing of other names, names yet to be made, and names of accounts that are gone', async () => {
+    expect((await make('renamed-verified')).status).toBe(201);
+    const generated = { ...own(''), metadata: { generateName: 'named-' } };
+    expect((await editor.request('POST', secretPath(), { body: generated })).status).toBe(201);
+
+    expect((await admin.request('DELETE', accountsPath(namespace, 'named'))).status).toBe(200);
+    await eventually(
+      () => make('named-verified'),
+      ({ status }) => status === 201,
+      'free again',
+      30_000,
+    );
+  });
+});
+
 describe('removal under the policies', () => {
   test.each([
     ['Background', true],
@@ -173,9 +226,7 @@ describe('removal under the policies', () => {
     const { body } = await admin.request('POST', accountsPath(namespace), { body: account(name) });
     const { uid } = body.metadata as unknown as { uid: string };
     await createCopy(`${name}-verified`, {
-      ownerReferences: [
-        { apiVersion: 'strackt.io/v1alpha1', kind: 'CloudAccount', name, uid, controller: true },
-      ],
+      ownerReferences: [owner(name, uid)],
     });
 
     const path = `${accountsPath(namespace, name)}?propagationPolicy=${propagationPolicy}`;
@@ -199,6 +250,29 @@ describe('removal under the policies', () => {
       `the copy of ${name}`,
       60_000,
     );
+  });
+
+  // Its name depends on kube-controller-manager's --use-service-account-credentials.
+  test.each([
+    'system:serviceaccount:kube-system:generic-garbage-collector',
+    'system:kube-controller-manager',
+  ])('%s may take an owner away, and nothing else', async user => {
+    const name = `orphan-${user.length}`;
+    const api = connectAs(controlPlane, user);
+    await bind(admin, namespace, 'edit', user);
+    await untilMay(admin, user, { verb: 'patch', resource: SECRETS, namespace });
+    const made = await admin.request('POST', accountsPath(namespace), { body: account(name) });
+    const { uid } = made.body.metadata as unknown as { uid: string };
+    await createCopy(name, { ownerReferences: [owner(name, uid)] });
+    const patch = (body: object) => api.request('PATCH', secretPath(name), { body, contentType: MERGE });
+
+    const changed = await patch({ metadata: { ownerReferences: null }, stringData: { token: 'x' } });
+    const orphaned = await patch({ metadata: { ownerReferences: null } });
+
+    await api.close();
+    expect(changed.status).toBe(403);
+    expect(orphaned.body.message).toBeUndefined();
+    expect(orphaned.status).toBe(200);
   });
 
   test('a namespace with accounts and copies goes', async () => {
