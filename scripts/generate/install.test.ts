@@ -29,7 +29,7 @@ describe('deploy/install.yaml', () => {
         .map(({ metadata }) => metadata.name)
         .sort();
     expect(names('ValidatingAdmissionPolicy')).toEqual(
-      ['copy-names', 'deletion', 'namespace', 'own-secrets', 'status', 'verified-copies'].map(
+      ['deletion', 'namespace', 'own-secrets', 'status', 'verified-copies'].map(
         name => `cloud-account-operator-${name}`,
       ),
     );

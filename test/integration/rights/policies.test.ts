@@ -171,51 +171,6 @@ describe('a verified copy, to whoever may write Secrets', () => {
   });
 });
 
-describe('the name of a verified copy', () => {
-  const own = (name: string) => ({ metadata: { name }, stringData: { token: 'not verified' } });
-  const make = (name: string) => editor.request('POST', secretPath(), { body: own(name) });
-
-  beforeAll(async () => {
-    for (const body of [account('named'), account('renamed', { verifiedSecret: { name: 'elsewhere' } })])
-      expect((await admin.request('POST', accountsPath(namespace), { body })).status).toBe(201);
-    // The API server's own cache of accounts follows.
-    await eventually(
-      () => editor.request('POST', `${secretPath()}?dryRun=All`, { body: own('elsewhere') }),
-      ({ status }) => status === 403,
-      'the accounts are known',
-      30_000,
-    );
-  });
-
-  // Consumers read whatever has the name: in 20 of 20 tries a Secret made at once after the copy was deleted won.
-  test.each([
-    ['named-verified', 'named'],
-    ['elsewhere', 'renamed'],
-  ])('%s is taken by no other Secret, not even when the copy is deleted', async (name, of) => {
-    await createCopy(name);
-    expect((await editor.request('DELETE', secretPath(name))).status).toBe(200);
-    expectRefusal(
-      await make(name),
-      'copy-names',
-      `Secret ${name} is the verified copy of CloudAccount ${namespace}/${of}, which the operator alone makes; use another name, or give the copy one in spec.verifiedSecret.name`,
-    );
-  });
-
-  test('says nothing of other names, names yet to be made, and names of accounts that are gone', async () => {
-    expect((await make('renamed-verified')).status).toBe(201);
-    const generated = { ...own(''), metadata: { generateName: 'named-' } };
-    expect((await editor.request('POST', secretPath(), { body: generated })).status).toBe(201);
-
-    expect((await admin.request('DELETE', accountsPath(namespace, 'named'))).status).toBe(200);
-    await eventually(
-      () => make('named-verified'),
-      ({ status }) => status === 201,
-      'free again',
-      30_000,
-    );
-  });
-});
-
 describe('removal under the policies', () => {
   test.each([
     ['Background', true],
