@@ -6,17 +6,17 @@ import type { Fingerprint } from './fingerprint.ts';
 import type { Secret } from './resources.ts';
 
 /** Secrets that are somebody's machinery; letting an account read them would hand them to whoever edits accounts. */
-const REFUSED_TYPES: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    [VERIFIED_SECRET_TYPE]:
-      'it is the verified copy of another account. Refer to the Secret that a person writes.',
-    'kubernetes.io/service-account-token': 'it is a service account token of Kubernetes.',
-    'bootstrap.kubernetes.io/token': 'it is a bootstrap token of Kubernetes.',
-    'helm.sh/release.v1': 'it is a release record of Helm.',
-  }),
-);
+const REFUSED_TYPES: ReadonlyMap<string, string> = new Map([
+  [
+    VERIFIED_SECRET_TYPE,
+    'it is the verified copy of another account. Refer to the Secret that a person writes.',
+  ],
+  ['kubernetes.io/service-account-token', 'it is a service account token of Kubernetes.'],
+  ['bootstrap.kubernetes.io/token', 'it is a bootstrap token of Kubernetes.'],
+  ['helm.sh/release.v1', 'it is a release record of Helm.'],
+]);
 
-/** An RSA key of 8,192 bits takes 6.4 KiB in PEM; servers take headers of 8 to 16 KiB. */
+/** An RSA key of 4,096 bits, the longest that is taken, has 3.2 KiB in PEM; servers take headers of 8 to 16 KiB. */
 const MAX_FIELD_LENGTH = 16_384;
 
 /** The source as it was read; the bytes never outlive the turn. */

@@ -128,7 +128,7 @@ export async function writeStatus(
     if (isConflict(error)) await refreshAccount(turn);
     else if (isNotFound(error)) forgetAccount(turn);
     else {
-      if (!isRefused(error)) record.unanswered = [...record.unanswered.slice(1 - MAX_UNANSWERED), write];
+      if (!wasDenied(error)) remember(record, write);
       throw error;
     }
     return false;
@@ -136,8 +136,14 @@ export async function writeStatus(
 }
 
 /** The API server said no before it wrote anything: of an error of its own that cannot be known. */
-function isRefused(error: unknown): boolean {
+function wasDenied(error: unknown): boolean {
   return isKubeError(error) && error.code === 'KUBE_HTTP' && (error.status ?? 0) < 500;
+}
+
+/** In an outage the same status is tried again and again: it is kept once. */
+function remember(record: AccountRecord, write: StatusWrite): void {
+  const others = record.unanswered.filter(({ status }) => !equalJson(status, write.status));
+  record.unanswered = [...others, write].slice(-MAX_UNANSWERED);
 }
 
 /**
